@@ -21,6 +21,7 @@ programming error (the digest would no longer name them, and an auditor would re
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -250,6 +251,24 @@ class Model:
         return f"Model({sizes}, sha256='{self.sha256[:12]}…')"
 
 
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """A JSON object, refused where it names a key twice (the safetensors library would keep the last)."""
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ModelError(
+            f"the file's header names {twice!r} twice; save the model again with proofs.save_model"
+        )
+    return result
+
+
+def _check_header(data: bytes) -> None:
+    """Raise `ModelError` where the header of a safetensors file that the library accepts is ambiguous."""
+    length = int.from_bytes(data[:8], "little")
+    json.loads(data[8 : 8 + length], object_pairs_hook=_unique)
+
+
 def parse_model(data: bytes) -> Model:
     """The model in the bytes of a safetensors file.
 
@@ -260,6 +279,7 @@ def parse_model(data: bytes) -> Model:
         entries = dict(_DESERIALIZE(data))
     except safetensors.SafetensorError as error:
         raise ModelError(f"not a safetensors file ({error}); save models with proofs.save_model") from error
+    _check_header(data)
     check_names(entries)
     tensors = {}
     for name, entry in entries.items():
