@@ -1,0 +1,63 @@
+"""The table of commands; each is imported only when it is called."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.metadata
+
+from cyclopts import App
+from cyclopts.exceptions import CycloptsError
+
+from certkit.cli.exits import CliError, Exit
+
+COMMANDS: tuple[tuple[str, str, str], ...] = (
+    ("train", "certkit.cli.train:train", "Train Max-of-K models, all seeds of a run together."),
+    ("prove", "certkit.cli.prove:prove", "Prove a lower bound on a model's accuracy and write certificates."),
+    ("audit", "certkit.cli.audit:audit", "Check certificates with the independent auditor."),
+    ("show", "certkit.cli.show:show", "Say what a certificate claims; stream what it contains."),
+    ("strategies", "certkit.cli.strategies:strategies", "List the proof strategies."),
+    ("doctor", "certkit.cli.doctor:doctor", "Check the arithmetic that proofs on this machine rest on."),
+)
+"""Name, function and one-line help, in the order of a first visit."""
+
+
+def _version() -> str:
+    return importlib.metadata.version("certkit")
+
+
+def build() -> App:
+    """The command-line application; building it imports no command."""
+    app = App(
+        name="certkit",
+        help="Proofs about neural networks that anybody can check.",
+        version=_version,
+        exit_on_error=False,
+        print_error=False,
+        suppress_keyboard_interrupt=False,
+        result_action="return_value",
+        help_format="markdown",
+    )
+    for position, (name, target, text) in enumerate(COMMANDS):
+        app.command(target, name=name, help=text, sort_key=position)
+    return app
+
+
+def _check_command(name: str) -> None:
+    names = [known for known, _, _ in COMMANDS]
+    if name.startswith("-") or name in names:
+        return
+    near = difflib.get_close_matches(name, names, n=1)
+    meant = f"did you mean '{near[0]}'?" if near else f"the commands are {', '.join(names)}"
+    raise CliError(f"unknown command '{name}'; {meant}")
+
+
+def run(arguments: list[str]) -> int:
+    """Parse and call; a usage error becomes one line and exit code 2."""
+    if arguments:
+        _check_command(arguments[0])
+    try:
+        code = build()(arguments)
+    except CycloptsError as error:
+        line = " ".join(str(error).split())
+        raise CliError(f"{line} (certkit {arguments[0]} --help)") from error
+    return Exit.DONE if code is None else int(code)

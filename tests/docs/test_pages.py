@@ -1,0 +1,126 @@
+"""Every code block of the README and of docs/ is run, in order, in an empty folder of its page's own."""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import io
+import os
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from tests.docs.blocks import Block, PageError, blocks_of, commands_of, shows
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SECONDS_PER_COMMAND = 240
+
+NOT_RUN = {
+    "make demo": "tests/cli/test_demo.py runs the same program on a smaller model",
+    "make test": "this is the command that runs this test",
+}
+"""Commands on pages that no test runs, and why. Exact lines; an unused one is an error."""
+
+
+def _name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def _run_command(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    scripts = sysconfig.get_path("scripts")
+    environment = {
+        **os.environ,
+        "PATH": os.pathsep.join([scripts, os.environ.get("PATH", os.defpath)]),
+        "COLUMNS": "100",
+        "NO_COLOR": "1",
+        "TERM": "dumb",
+    }
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", line],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=SECONDS_PER_COMMAND,
+        check=False,
+    )
+
+
+class Page:
+    """The state the blocks of one page share: a folder, a namespace, and what the last block printed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.namespace: dict[str, object] = {"__name__": "page"}
+        self.printed: str | None = None
+        self.not_run: set[str] = set()
+
+    def run(self, block: Block) -> None:
+        expects = block.kind == "text" and block.directly_below and self.printed is not None
+        if expects and not shows(block.text.splitlines(), self.printed or ""):
+            raise PageError(f"{block.where}: the block above prints\n{self.printed}")
+        printed, self.printed = None, None
+        if block.kind == "python":
+            printed = self._python(block)
+        elif block.kind == "console":
+            self._console(block)
+        elif block.kind == "pycon":
+            self._session(block)
+        self.printed = printed
+
+    def _python(self, block: Block) -> str:
+        code = compile("\n" * block.line + block.text, block.page, "exec")
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.chdir(self.folder):
+            exec(code, self.namespace)
+        return out.getvalue()
+
+    def _console(self, block: Block) -> None:
+        for command in commands_of(block):
+            if command.line in NOT_RUN:
+                self.not_run.add(command.line)
+                continue
+            done = _run_command(command.line, self.folder)
+            if done.returncode != 0:
+                raise PageError(
+                    f"{command.where}: exit code {done.returncode}\n$ {command.line}\n{done.stdout}"
+                )
+            if command.shown and not shows(command.shown, done.stdout):
+                raise PageError(
+                    f"{command.where}: the page shows other output\n$ {command.line}\n{done.stdout}"
+                )
+
+    def _session(self, block: Block) -> None:
+        test = doctest.DocTestParser().get_doctest(
+            block.text, self.namespace, block.page, block.page, block.line
+        )
+        out = io.StringIO()
+        with contextlib.chdir(self.folder):
+            result = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(
+                test, out=out.write, clear_globs=False
+            )
+        if result.failed:
+            raise PageError(f"{block.where}:\n{out.getvalue()}")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_every_block_of_the_page_runs(page: Path, tmp_path: Path) -> None:
+    state = Page(tmp_path)
+    for block in blocks_of(_name(page), page.read_text(encoding="utf-8")):
+        state.run(block)
+
+
+def test_every_command_that_is_not_run_stands_on_a_page() -> None:
+    commands = {
+        command.line
+        for page in PAGES
+        for block in blocks_of(_name(page), page.read_text(encoding="utf-8"))
+        if block.kind == "console"
+        for command in commands_of(block)
+    }
+    assert set(NOT_RUN) - commands == set()
