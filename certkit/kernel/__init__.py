@@ -1,0 +1,5 @@
+"""The trusted auditor: decides certificates, with python-flint and the standard library alone."""
+
+from certkit.kernel.verdict import Verdict
+
+__all__ = ["Verdict"]
