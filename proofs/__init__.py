@@ -17,12 +17,18 @@ if TYPE_CHECKING:
     from proofs.model import ModelError as ModelError
     from proofs.model import load_model as load_model
     from proofs.model import save_model as save_model
+    from proofs.transformer_lens import Layout as Layout
+    from proofs.transformer_lens import from_transformer_lens as from_transformer_lens
+    from proofs.transformer_lens import load_transformer_lens as load_transformer_lens
 
 _HOME: Final[dict[str, str]] = {
     "Model": "proofs.model",
     "ModelError": "proofs.model",
     "load_model": "proofs.model",
     "save_model": "proofs.model",
+    "Layout": "proofs.transformer_lens",
+    "from_transformer_lens": "proofs.transformer_lens",
+    "load_transformer_lens": "proofs.transformer_lens",
 }
 
 __all__ = sorted(_HOME)
