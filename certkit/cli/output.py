@@ -10,17 +10,7 @@ from fractions import Fraction
 
 from rich.console import Console
 
-EXACT_INTEGERS = 2**53
-"""Readers of JSON may hold integers beyond this only approximately: those are written as strings."""
-
-
-def json_integer(value: int) -> int | str:
-    """An integer as JSON Lines carry it: beyond ±2⁵³ as a string.
-
-    >>> json_integer(5), json_integer(2**53), json_integer(2**53 + 1)
-    (5, 9007199254740992, '9007199254740993')
-    """
-    return value if abs(value) <= EXACT_INTEGERS else str(value)
+_UNIT = 2**53
 
 
 def float_down(value: Fraction) -> float:
@@ -33,7 +23,7 @@ def float_down(value: Fraction) -> float:
     """
     if not 0 <= value <= 1:
         raise ValueError(f"value={value} is not a proportion in [0, 1]")
-    return math.floor(value * EXACT_INTEGERS) / EXACT_INTEGERS
+    return math.floor(value * _UNIT) / _UNIT
 
 
 def percent_down(value: Fraction, digits: int = 4) -> str:

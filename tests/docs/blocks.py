@@ -31,7 +31,7 @@ class PageError(Exception):
 
 @dataclass(frozen=True)
 class Block:
-    """One fenced block: its kind and text, where it starts, whether only blank lines part it from the last."""
+    """A fenced block: its kind, text and first line; whether only blank lines part it from the one above."""
 
     page: str
     line: int

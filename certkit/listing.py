@@ -1,0 +1,168 @@
+"""Certified content line by line, for people and programs that want to check it with means of their own.
+
+Every line is a plain record of integers and strings, and the lines of a class (q, m) are disjoint: a reader
+who trusts nothing needs only the meaning of a cell, a box, a tail and a count, and addition.
+
+A box with exceptions is printed as the disjoint boxes of the rest. With the exceptions in lexicographic order
+they form a trie: below a prefix shared by some of them, the sequences that leave the trie at position i are
+``prefix × (P_i minus the trie's next tokens) × P_{i+1} × …``, one box; those that stay are the next level's.
+Every member is either an exception or leaves the trie at exactly one place, so the boxes are disjoint and
+together hold everything but the exceptions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import TypeAlias
+
+from certkit.content import (
+    Box,
+    CertifiedSet,
+    Content,
+    CountContent,
+    SetContent,
+    TailContent,
+    class_size,
+    full_content,
+)
+from certkit.fileformat import dyadic, wide_int
+from certkit.runs import Runs, run_size, run_tokens
+
+Record: TypeAlias = Mapping[str, object]
+
+
+def runs_without(runs: Runs, tokens: Sequence[int]) -> Runs:
+    """Return `runs` minus the strictly increasing `tokens`, all of them members.
+
+    >>> runs_without((0, 5, 8, 8), (0, 3, 8))
+    (1, 2, 4, 5)
+    """
+    flat: list[int] = []
+    removed = iter([*tokens, -1])
+    token = next(removed)
+    for low, high in zip(runs[::2], runs[1::2], strict=True):
+        start = low
+        while low <= token <= high:
+            if start < token:
+                flat += (start, token - 1)
+            start, token = token + 1, next(removed)
+        if start <= high:
+            flat += (start, high)
+    return tuple(flat)
+
+
+def boxes_without_exceptions(box: Box, m: int) -> Iterator[Box]:
+    """Yield disjoint boxes without exceptions that hold the counted members of `box`, no more and no fewer.
+
+    >>> [b.positions for b in boxes_without_exceptions(Box(((0, 2), (0, 2)), False, ((1, 0),)), 2)]
+    [((0, 0, 2, 2), (0, 2)), ((1, 1), (1, 2))]
+    """
+    whole = (box.positions,)
+    for positions in _leaving_the_trie(box.positions, box.exceptions, 0) if box.exceptions else whole:
+        part = Box(positions, box.contains_max)
+        if part.count(m):
+            yield part
+
+
+def _leaving_the_trie(
+    positions: tuple[Runs, ...], exceptions: Sequence[tuple[int, ...]], depth: int
+) -> Iterator[tuple[Runs, ...]]:
+    """The products that leave the trie at `depth` or below; above it `positions` are points."""
+    if depth == len(positions):
+        return
+    branches = [(t, list(group)) for t, group in groupby(exceptions, key=lambda exception: exception[depth])]
+    others = runs_without(positions[depth], [token for token, _ in branches])
+    before, after = positions[:depth], positions[depth + 1 :]
+    if others:
+        yield (*before, others, *after)
+    for token, inside in branches:
+        yield from _leaving_the_trie((*before, (token, token), *after), inside, depth + 1)
+
+
+def content_records(content: CertifiedSet) -> Iterator[Record]:
+    """Yield the lines of `content` in the order of its classes.
+
+    Cells ``{q, m, n, allowed, count}``, boxes ``{q, m, positions, contains_max, count}``, tails
+    ``{q, m, x, c, lambda, failing_at_most}``, counts ``{q, m, x, width, offset, failing_at_most,
+    failing_at_least}``. Token sets are lists, reals ``float.hex``, integers beyond 2⁵³ strings. A class in
+    which nothing can fail is one box; a class that certifies no sequence has no line. Hence the claim is the
+    sum of the counts plus, for each class with tails or counts, its size minus its `failing_at_most`.
+    """
+    for entry in content.entries:
+        yield from _class_records(entry, content.k)
+
+
+def _class_records(entry: Content, k: int) -> Iterator[Record]:
+    size = class_size(entry.q, entry.m, k)
+    correct = entry.correct_at_least(k)
+    if correct == 0:
+        return
+    if isinstance(entry, SetContent):
+        yield from _set_records(entry, k)
+    elif correct == size:
+        yield from _set_records(full_content(entry.q, entry.m, k), k)
+    elif isinstance(entry, TailContent):
+        yield from _tail_records(entry)
+    else:
+        yield from _count_records(entry)
+
+
+def _set_records(entry: SetContent, k: int) -> Iterator[Record]:
+    for cell in entry.cells:
+        yield {
+            "q": entry.q,
+            "m": entry.m,
+            "n": cell.n,
+            "allowed": list(run_tokens(cell.allowed)),
+            "count": wide_int(cell.count(k)),
+        }
+    for box in entry.boxes:
+        for part in boxes_without_exceptions(box, entry.m):
+            yield {
+                "q": entry.q,
+                "m": entry.m,
+                "positions": [list(run_tokens(runs)) for runs in part.positions],
+                "contains_max": part.contains_max,
+                "count": wide_int(part.count(entry.m)),
+            }
+
+
+def _tail_records(entry: TailContent) -> Iterator[Record]:
+    for tail in entry.tails:
+        yield {
+            "q": entry.q,
+            "m": entry.m,
+            "x": tail.x,
+            "c": dyadic(entry.shift),
+            "lambda": dyadic(tail.multiplier),
+            "failing_at_most": wide_int(tail.failing_at_most),
+        }
+
+
+def _count_records(entry: CountContent) -> Iterator[Record]:
+    for count in entry.counts:
+        yield {
+            "q": entry.q,
+            "m": entry.m,
+            "x": count.x,
+            "width": dyadic(count.width),
+            "offset": dyadic(count.offset),
+            "failing_at_most": wide_int(count.failing_at_most),
+            "failing_at_least": wide_int(count.failing_at_least),
+        }
+
+
+def summary(content: CertifiedSet) -> dict[str, int]:
+    """Count what `content` is made of: classes, cells, boxes, exceptions, tails, counts."""
+    sets = [entry for entry in content.entries if isinstance(entry, SetContent)]
+    boxes = [box for entry in sets for box in entry.boxes]
+    return {
+        "classes": len(content.entries),
+        "cells": sum(len(entry.cells) for entry in sets),
+        "boxes": len(boxes),
+        "exceptions": sum(len(box.exceptions) for box in boxes),
+        "tokens": sum(run_size(runs) for box in boxes for runs in box.positions),
+        "tails": sum(len(e.tails) for e in content.entries if isinstance(e, TailContent)),
+        "counts": sum(len(e.counts) for e in content.entries if isinstance(e, CountContent)),
+    }

@@ -1,0 +1,124 @@
+"""The lines of `certkit show --content`: disjoint, complete, and summing to the claim."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from certkit.content import (
+    Box,
+    Cell,
+    CertifiedSet,
+    Count,
+    CountContent,
+    SetContent,
+    Tail,
+    TailContent,
+    class_size,
+    full_content,
+)
+from certkit.listing import boxes_without_exceptions, content_records, runs_without
+from certkit.runs import run_tokens, runs_from_tokens
+
+
+def _members(record: Mapping[str, Any], k: int) -> Iterator[tuple[int, ...]]:
+    """The non-query tokens of every sequence a printed cell or box stands for, by its definition."""
+    m = record["m"]
+    for tokens in itertools.product(range(m + 1), repeat=k - 1):
+        if "positions" in record:
+            inside = all(t in allowed for t, allowed in zip(tokens, record["positions"], strict=True))
+            if inside and (not record["contains_max"] or m in tokens):
+                yield tokens
+        else:
+            others = [t for t in tokens if t != m]
+            if len(others) == record["n"] and all(t in record["allowed"] for t in others):
+                yield tokens
+
+
+token_sets = st.sets(st.integers(0, 4), min_size=1)
+
+
+@given(tokens=token_sets, data=st.data())
+def test_runs_without_is_set_difference(tokens: set[int], data: st.DataObject) -> None:
+    gone = data.draw(st.sets(st.sampled_from(sorted(tokens))))
+    assert run_tokens(runs_without(runs_from_tokens(tokens), sorted(gone))) == tuple(sorted(tokens - gone))
+
+
+@st.composite
+def boxes(draw: st.DrawFn) -> tuple[Box, int]:
+    m = draw(st.integers(0, 4))
+    positions = draw(st.lists(st.sets(st.integers(0, m), min_size=1), min_size=0, max_size=3))
+    contains_max = draw(st.booleans())
+    members = [t for t in itertools.product(*map(sorted, positions)) if not contains_max or m in t]
+    exceptions = draw(st.sets(st.sampled_from(members))) if members else set()
+    box = Box(tuple(map(runs_from_tokens, positions)), contains_max, tuple(sorted(exceptions)))
+    return box, m
+
+
+@given(boxes())
+def test_boxes_of_the_rest_hold_every_member_but_the_exceptions_once(case: tuple[Box, int]) -> None:
+    box, m = case
+    expected = sorted(
+        t
+        for t in itertools.product(*map(run_tokens, box.positions))
+        if (not box.contains_max or m in t) and t not in box.exceptions
+    )
+    parts = list(boxes_without_exceptions(box, m))
+    found = sorted(
+        t
+        for part in parts
+        for t in itertools.product(*map(run_tokens, part.positions))
+        if not part.contains_max or m in t
+    )
+    assert found == expected
+    assert sum(part.count(m) for part in parts) == box.count(m)
+    assert all(not part.exceptions and part.count(m) > 0 for part in parts)
+
+
+def test_lines_sum_to_the_claim() -> None:
+    content = CertifiedSet(
+        4,
+        5,
+        (
+            SetContent(0, 2, cells=(Cell(0, ()), Cell(1, (0, 1)), Cell(2, (0, 0)))),
+            full_content(1, 3, 4, exceptions=((0, 0, 3), (0, 3, 3), (3, 1, 2))),
+            TailContent(2, 3, 0.5, (Tail(0, 1.0, 3), Tail(4, 2.0, 1))),
+            TailContent(2, 4, 0.0, ()),
+            TailContent(3, 3, 0.0, (Tail(0, 1.0, 10**6),)),
+            CountContent(4, 4, (Count(1, 0.5, 0.0, 7, 3),)),
+        ),
+    )
+    records = list(content_records(content))
+    counted = sum(int(r["count"]) for r in records if "count" in r)
+    failing: dict[tuple[int, int], int] = {}
+    for r in records:
+        if "failing_at_most" in r:
+            failing[r["q"], r["m"]] = failing.get((r["q"], r["m"]), 0) + int(r["failing_at_most"])
+    counted += sum(class_size(q, m, 4) - failed for (q, m), failed in failing.items())
+    assert counted == content.correct_at_least
+    assert (3, 3) not in failing  # certifies nothing: no line that a reader could add up wrongly
+    assert [r for r in records if (r["q"], r["m"]) == (2, 4)] == [
+        {"q": 2, "m": 4, "positions": [[0, 1, 2, 3, 4]] * 3, "contains_max": True, "count": 61}
+    ]
+    for record in records:
+        if "count" in record:
+            assert len(list(_members(record, 4))) == record["count"]
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_short_sequences_have_lines_too(k: int) -> None:
+    content = CertifiedSet(k, 2, (full_content(1, 1, k),))
+    (record,) = content_records(content)
+    assert record["count"] == class_size(1, 1, k)
+    assert record["positions"] == [[0, 1]] * (k - 1)
+
+
+def test_integers_that_readers_would_round_are_strings() -> None:
+    content = CertifiedSet(40, 3, (full_content(2, 2, 40),))
+    (record,) = content_records(content)
+    assert record["count"] == str(3**39)
