@@ -338,11 +338,16 @@ Content: TypeAlias = SetContent | TailContent | CountContent
 
 @attrs.frozen
 class CertifiedSet:
-    """Content for some of the classes (q, m), sorted by (q, m); a class without content certifies nothing."""
+    """Content for some of the classes (q, m), sorted by (q, m); a class without content certifies nothing.
+
+    With `two_sided` the strategy has also proved that every listed exception fails, so that `correct_at_most`
+    may be claimed. It is a note between strategy and claim and no part of the content.
+    """
 
     k: int
     vocab: int
     entries: tuple[Content, ...]
+    two_sided: bool = attrs.field(default=False, eq=False, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         check_int(self.k, "k", 1)
