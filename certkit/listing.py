@@ -27,7 +27,7 @@ from certkit.content import (
     full_content,
 )
 from certkit.fileformat import dyadic, wide_int
-from certkit.runs import Runs, run_size, run_tokens
+from certkit.runs import Runs, run_tokens
 
 Record: TypeAlias = Mapping[str, object]
 
@@ -153,6 +153,12 @@ def _count_records(entry: CountContent) -> Iterator[Record]:
         }
 
 
+def content_kinds(content: CertifiedSet) -> str:
+    """Return which kinds of content there are, joined by ``+``: cells, boxes, tails, counts; or ``none``."""
+    parts = summary(content)
+    return "+".join(kind for kind in ("cells", "boxes", "tails", "counts") if parts[kind]) or "none"
+
+
 def summary(content: CertifiedSet) -> dict[str, int]:
     """Count what `content` is made of: classes, cells, boxes, exceptions, tails, counts."""
     sets = [entry for entry in content.entries if isinstance(entry, SetContent)]
@@ -162,7 +168,6 @@ def summary(content: CertifiedSet) -> dict[str, int]:
         "cells": sum(len(entry.cells) for entry in sets),
         "boxes": len(boxes),
         "exceptions": sum(len(box.exceptions) for box in boxes),
-        "tokens": sum(run_size(runs) for box in boxes for runs in box.positions),
         "tails": sum(len(e.tails) for e in content.entries if isinstance(e, TailContent)),
         "counts": sum(len(e.counts) for e in content.entries if isinstance(e, CountContent)),
     }

@@ -1,0 +1,217 @@
+"""`certkit prove`: run strategies on models and write their certificates."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Literal
+
+import attrs
+from cyclopts import Parameter
+from rich.table import Table
+from rich.text import Text
+
+from certkit import environment
+from certkit.certificate import Certificate
+from certkit.cli.exits import CliError, Exit
+from certkit.cli.inputs import read_model, writable_folder
+from certkit.cli.output import float_down, log_console, percent_down, print_json, result_console
+from certkit.fileformat import wide_int
+from certkit.listing import content_kinds
+from proofs.model import Model
+from proofs.prove import prove_with
+from proofs.strategy import AnyStrategy, StrategyError, select
+from proofs.workspace import Workspace
+
+DEFAULT_STRATEGY = "cubic"
+
+
+@attrs.frozen
+class Proved:
+    """One certificate, where its model came from and where it went."""
+
+    model: Path
+    certificate: Certificate
+    path: Path
+
+    def remark(self, group: str, name: str) -> int | None:
+        """A number from the producer's remarks."""
+        values = self.certificate.remarks.get(group)
+        value = values.get(name) if isinstance(values, dict) else None
+        return value if isinstance(value, int) else None
+
+    def seconds(self, name: str) -> float | None:
+        """A time from the producer's remarks."""
+        micro = self.remark("time_us", name)
+        return None if micro is None else micro / 1_000_000
+
+
+def prove(
+    *models: Path,
+    strategy: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = (DEFAULT_STRATEGY,),
+    out: Path = Path("certs"),
+    semantics: Literal["real", "float32"] = "real",
+    json: bool = False,
+) -> int:
+    """Prove a lower bound on the accuracy of each MODEL and write the certificates.
+
+    Each certificate is written as soon as it is there, so an interrupted run keeps what it finished.
+
+    Parameters
+    ----------
+    models
+        Safetensors files.
+    strategy
+        Names, globs ('cubic', 'EUPU-*'), 'published', 'separable' or 'all'.
+    out
+        Folder for the certificates, named MODEL--STRATEGY.cert.
+    semantics
+        What is proved: the weights as exact reals, or the model as executed in float32.
+    json
+        One JSON object per certificate on stdout instead of a table.
+    """
+    if not models:
+        raise CliError("no model given; certkit prove MODEL… (certkit train makes one)")
+    _check_names(models)
+    chosen = select(strategy, semantics)
+    loaded = [(path, read_model(path)) for path in models]
+    environment.require_sound()
+    folder = writable_folder(out)
+    done: list[Proved] = []
+    failed: list[tuple[str, str]] = []
+    try:
+        for proved in _prove_all(loaded, chosen, folder, failed):
+            done.append(proved)
+            if json:
+                print_json(_record(proved))
+                sys.stdout.flush()
+    finally:
+        if done and not json:
+            _print_table(done)
+    asked_for = [reason for name, reason in failed if name in strategy]
+    if failed and (asked_for or not done):
+        raise CliError((asked_for or [failed[0][1]])[0])
+    return Exit.DONE
+
+
+def _check_names(models: Sequence[Path]) -> None:
+    stems: dict[str, Path] = {}
+    for path in models:
+        other = stems.setdefault(path.stem, path)
+        if other != path:
+            raise CliError(
+                f"{other} and {path} would write certificates of the same name; use a different --out"
+            )
+
+
+def _prove_all(
+    loaded: Sequence[tuple[Path, Model]],
+    chosen: Sequence[AnyStrategy],
+    folder: Path,
+    failed: list[tuple[str, str]],
+) -> Iterator[Proved]:
+    """Prove and save one after the other; a strategy that cannot reach a model is passed over."""
+    log = log_console()
+    for path, model in loaded:
+        searching, verifying = Workspace(model), Workspace(model)
+        for number, strategy in enumerate(chosen, 1):
+            with log.status(f"{path.stem}: {strategy.name} ({number}/{len(chosen)})"):
+                try:
+                    certificate = prove_with(strategy, model, searching, verifying)
+                except StrategyError as error:
+                    failed.append((strategy.name, f"{path}: {error}"))
+                    certificate = None
+            if certificate is None:
+                log.print(Text(f"passed over: {failed[-1][1]}"))
+                continue
+            yield Proved(path, certificate, _save(certificate, path, folder))
+
+
+def _save(certificate: Certificate, model: Path, folder: Path) -> Path:
+    suffix = "" if certificate.claim.semantics == "real" else f"--{certificate.claim.semantics}"
+    path = folder / f"{model.stem}--{certificate.strategy}{suffix}.cert"
+    certificate.save(path)
+    return path
+
+
+def _record(proved: Proved) -> dict[str, object]:
+    """The JSON line of a certificate."""
+    certificate, claim = proved.certificate, proved.certificate.claim
+    most = claim.correct_at_most
+    return {
+        "model": str(proved.model),
+        "model_sha256": claim.model_sha256,
+        "strategy": certificate.strategy,
+        "family": certificate.remarks.get("family"),
+        "semantics": claim.semantics,
+        "content": content_kinds(certificate.content),
+        "correct": wide_int(claim.correct_at_least),
+        "total": wide_int(claim.total),
+        "bound": float_down(certificate.bound),
+        "correct_at_most": None if most is None else wide_int(most),
+        "search_s": proved.seconds("search"),
+        "verify_s": proved.seconds("verify"),
+        "flops": proved.remark("cost", "flops"),
+        "comparisons": proved.remark("cost", "comparisons"),
+        "int_ops": proved.remark("cost", "int_ops"),
+        "unexplained_dimension": proved.remark("cost", "unexplained_dimension"),
+        "path": str(proved.path),
+    }
+
+
+def _print_table(done: Sequence[Proved]) -> None:
+    """One row per certificate, the best bound of each model first."""
+    order = {path: position for position, path in enumerate(dict.fromkeys(p.model for p in done))}
+    rows = sorted(done, key=lambda p: (order[p.model], -p.certificate.bound))
+    table = Table(title="Certified accuracy", title_justify="left", title_style="bold")
+    if len(order) > 1:
+        table.add_column("model", overflow="fold")
+    table.add_column("strategy", overflow="fold", ratio=1)
+    for heading in ("at least", "correct", "of", "search", "verify", "operations"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    best: dict[Path, Fraction] = {}
+    for proved in rows:
+        bound = proved.certificate.bound
+        is_best = best.setdefault(proved.model, bound) == bound and len(rows) > len(order)
+        claim = proved.certificate.claim
+        cells = [
+            proved.certificate.strategy,
+            percent_down(bound),
+            grouped(claim.correct_at_least),
+            grouped(claim.total),
+            _time(proved.seconds("search")),
+            _time(proved.seconds("verify")),
+            _magnitude(proved.remark("cost", "flops")),
+        ]
+        table.add_row(
+            *([proved.model.stem] if len(order) > 1 else []), *cells, style="bold" if is_best else ""
+        )
+    console = result_console()
+    console.print(table)
+    folder = rows[0].path.parent
+    console.print(Text(f"{len(rows)} certificate{'s' if len(rows) > 1 else ''} in {folder}/. Check one with"))
+    console.print(Text(f"  certkit audit {rows[0].path} {rows[0].model}"), soft_wrap=True)
+
+
+def grouped(value: int) -> str:
+    """An integer as people read it; beyond 15 digits only its size.
+
+    >>> grouped(16777216), grouped(20**20)
+    ('16,777,216', '1.0e26')
+    """
+    text = str(value)
+    return f"{value:,}" if len(text) <= 15 else f"{text[0]}.{text[1]}e{len(text) - 1}"
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return "–"
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def _magnitude(count: int | None) -> str:
+    if count is None:
+        return "–"
+    return f"{count:.2e}" if count >= 10_000 else str(count)

@@ -1,0 +1,92 @@
+"""`certkit show`: a certificate in words, or its content line by line."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from pathlib import Path
+
+from rich.text import Text
+
+from certkit.certificate import Certificate
+from certkit.cli.exits import CliError
+from certkit.cli.inputs import read_certificate
+from certkit.cli.output import float_down, percent_down, print_json, result_console
+from certkit.fileformat import wide_int
+from certkit.listing import content_kinds, content_records, summary
+
+
+def show(certificate: Path, /, *, content: bool = False, json: bool = False) -> None:
+    """Say what a certificate claims. Showing is not checking: only `certkit audit` checks.
+
+    Parameters
+    ----------
+    certificate
+        A certificate file.
+    content
+        Stream the certified content as JSON Lines, so that any program can check it again.
+    json
+        The statement, the make-up of the content and the producer's remarks as one JSON object.
+    """
+    if content and json:
+        raise CliError("--content is JSON Lines already; leave out --json")
+    read = read_certificate(certificate)
+    if content:
+        for record in content_records(read.content):
+            print_json(record)
+    elif json:
+        print_json(_record(read, certificate))
+    else:
+        _in_words(read, certificate)
+
+
+def _record(certificate: Certificate, path: Path) -> dict[str, object]:
+    claim = certificate.claim
+    most = claim.correct_at_most
+    return {
+        "path": str(path),
+        "task": claim.task,
+        "k": claim.k,
+        "vocab": claim.vocab,
+        "semantics": claim.semantics,
+        "model_sha256": claim.model_sha256,
+        "strategy": certificate.strategy,
+        "version": certificate.version,
+        "content": content_kinds(certificate.content),
+        "correct": wide_int(claim.correct_at_least),
+        "correct_at_most": None if most is None else wide_int(most),
+        "total": wide_int(claim.total),
+        "bound": float_down(certificate.bound),
+        "parts": summary(certificate.content),
+        "remarks": dict(certificate.remarks),
+    }
+
+
+_MEANING = {
+    "real": "The weights are taken as exact reals and everything else is real arithmetic.",
+    "float32": "The claim is about the model as executed in IEEE float32.",
+}
+
+
+def _in_words(certificate: Certificate, path: Path) -> None:
+    claim, parts = certificate.claim, summary(certificate.content)
+    console = result_console()
+
+    def say(text: str, style: str = "") -> None:
+        console.print(Text(text, style=style), soft_wrap=True)
+
+    say(str(path), "bold")
+    say(f"Claim: of the {claim.total:,} sequences of {claim.k} tokens below {claim.vocab}, the model")
+    say(f"       {claim.model_sha256}")
+    least = f"at least {claim.correct_at_least:,}"
+    most = "" if claim.correct_at_most is None else f" and at most {claim.correct_at_most:,}"
+    say(f"       gives the largest token of {least}{most} ({percent_down(certificate.bound)} or more).")
+    say(f"       {_MEANING[claim.semantics]}")
+    classes = claim.vocab if claim.k == 1 else claim.vocab * (claim.vocab + 1) // 2
+    kinds = ", ".join(f"{count:,} {name}" for name, count in parts.items() if count and name != "classes")
+    say(f"Proof: {parts['classes']:,} of {classes:,} classes (query, maximum) have content: {kinds or '–'}.")
+    say(f"       Found by strategy {certificate.strategy}, version {certificate.version}.")
+    if certificate.remarks:
+        say("Producer's remarks (they prove nothing):", "dim")
+        for name, value in sorted(certificate.remarks.items()):
+            say(f"       {name}: {jsonlib.dumps(value, sort_keys=True, ensure_ascii=False)}", "dim")
+    say("This is what the file says. To check it: certkit audit CERT MODEL", "italic")
