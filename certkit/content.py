@@ -247,7 +247,8 @@ class Tail:
 class Count:
     """Between `failing_at_least` and `failing_at_most` sequences of the class have ``logit[x] ≥ logit[m]``.
 
-    `width` > 0 and `offset` fix the bins the auditor rebuilds (``docs/reference/certificate-format.md``).
+    `width` > 0 and `offset` (any finite number) fix the bins in which the auditor recounts, in units of
+    ``exp(shift)`` of the `CountContent`; ``docs/reference/certificate-format.md`` defines and proves them.
     """
 
     x: int
@@ -308,15 +309,20 @@ class TailContent:
 
 @attrs.frozen
 class CountContent:
-    """Two-sided counts of one class (q, m); a wrong token without a row never beats m there."""
+    """Two-sided counts of one class (q, m); a wrong token without a row never beats m there.
+
+    All f of Identity 1 are divided by ``exp(shift)`` before they are binned.
+    """
 
     q: int
     m: int
+    shift: float = attrs.field(converter=positive_zero)
     counts: tuple[Count, ...]
 
     def __attrs_post_init__(self) -> None:
         check_int(self.m, "m", 0)
         check_int(self.q, "q", 0, self.m)
+        check_dyadic(self.shift, "shift")
         _check_rows(self.counts, self.m)
 
     def check(self, k: int, vocab: int) -> None:

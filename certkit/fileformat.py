@@ -1,8 +1,8 @@
 """The certificate file: canonical JSON out, strict JSON in (``docs/reference/certificate-format.md``).
 
-Canonical means one spelling: ASCII, sorted keys, no spaces, one trailing newline, no JSON floats, integers
-beyond ±2⁵³ as decimal strings, reals as `dyadic` strings. `decode` refuses bytes that are not the canonical form
-of what they parse to, so equal certificates are equal files. The auditor reads files with its own reader
+Canonical means one spelling: ASCII, sorted keys, no spaces, one final newline, no JSON floats, integers
+beyond ±2⁵³ as decimal strings, reals as `dyadic` strings. `decode` refuses bytes that are not the canonical
+form of what they parse to, so equal certificates are equal files. The auditor reads files with its own reader
 (`certkit.kernel.reader`); a test holds the two against each other.
 """
 
@@ -136,7 +136,7 @@ def _encode_entry(entry: Content) -> Json:
         [c.x, dyadic(c.width), dyadic(c.offset), wide_int(c.failing_at_most), wide_int(c.failing_at_least)]
         for c in entry.counts
     ]
-    return place | {"counts": {"rows": counts}}
+    return place | {"counts": {"shift": dyadic(entry.shift), "rows": counts}}
 
 
 def _encode_sets(entry: SetContent) -> Json:
@@ -324,8 +324,9 @@ def _decode_entry(entry: Any) -> Content:
         tails = _fields(fields["tails"], "shift", "rows")
         rows = tuple(map(_decode_tail, _list(tails["rows"], "rows")))
         return TailContent(q, m, _real(tails["shift"], "shift"), rows)
-    counts = _fields(fields["counts"], "rows")
-    return CountContent(q, m, tuple(map(_decode_count, _list(counts["rows"], "rows"))))
+    counts = _fields(fields["counts"], "shift", "rows")
+    count_rows = tuple(map(_decode_count, _list(counts["rows"], "rows")))
+    return CountContent(q, m, _real(counts["shift"], "shift"), count_rows)
 
 
 def _decode_cell(value: Any) -> Cell:
