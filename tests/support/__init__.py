@@ -1,0 +1,1 @@
+"""Test oracles and tiny models; independent of the code under test."""

@@ -1,0 +1,133 @@
+"""Tiny models by the seed: random at every scale, nearly right, and built to be on the edge."""
+
+from __future__ import annotations
+
+import enum
+import math
+
+import attrs
+import torch
+from torch import Tensor
+
+from proofs.model import TENSOR_NAMES, Model
+
+
+class Kind(enum.StrEnum):
+    """How a tiny model is made."""
+
+    GAUSSIAN = "gaussian"
+    """Every matrix normal, with its own scale between 1e-3 and 1e3: mostly wrong, scores up to 1e12."""
+    SKILLED = "skilled"
+    """Attends to large tokens and copies them, with noise: mostly right, many margins near 0."""
+    INTEGER = "integer"
+    """Small integers, zeros among them: many exact ties."""
+    TWIN = "twin"
+    """Skilled, with duplicated tokens or output columns: exact ties by symmetry."""
+    NEAR_TWIN = "near-twin"
+    """As twin, one duplicate off by one unit in the last place."""
+    HUGE = "huge"
+    """Skilled, then scaled so that exponentials overflow binary64 on their own."""
+
+
+@attrs.frozen
+class Sizes:
+    """Shapes of a tiny model."""
+
+    vocab: int
+    n_ctx: int
+    d_model: int = 4
+    d_head: int = 3
+
+
+def _normal(generator: torch.Generator, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def _uniform(generator: torch.Generator, low: float, high: float) -> float:
+    return low + (high - low) * torch.rand((), generator=generator, dtype=torch.float64).item()
+
+
+def _shapes(sizes: Sizes) -> dict[str, tuple[int, int]]:
+    v, k, d, h = sizes.vocab, sizes.n_ctx, sizes.d_model, sizes.d_head
+    return {
+        "W_E": (v, d),
+        "W_pos": (k, d),
+        "W_Q": (d, h),
+        "W_K": (d, h),
+        "W_V": (d, h),
+        "W_O": (h, d),
+        "W_U": (d, v),
+    }
+
+
+def _gaussian(sizes: Sizes, generator: torch.Generator) -> dict[str, Tensor]:
+    return {
+        name: _normal(generator, *shape) * 10 ** _uniform(generator, -3, 3)
+        for name, shape in _shapes(sizes).items()
+    }
+
+
+def _skilled(sizes: Sizes, generator: torch.Generator) -> dict[str, Tensor]:
+    """Dimension 0 is the token's rank, dimension 1 is constant; the output reads the rank.
+
+    ``logit[x] = r x − x²/2·c`` is largest at the x nearest to r/c, and attention grows with the token.
+    """
+    v, k, d, h = sizes.vocab, sizes.n_ctx, sizes.d_model, sizes.d_head
+    rank = torch.arange(v, dtype=torch.float64)
+    tensors = {name: torch.zeros(shape, dtype=torch.float64) for name, shape in _shapes(sizes).items()}
+    tensors["W_E"][:, 0], tensors["W_E"][:, 1 % d] = rank, tensors["W_E"][:, 1 % d] + 1.0
+    tensors["W_Q"][1 % d, 0] = _uniform(generator, 1.0, 12.0) * math.sqrt(h)
+    tensors["W_K"][0, 0] = 1.0
+    tensors["W_V"][0, 0], tensors["W_O"][0, 0] = 1.0, 1.0
+    if h > 1 and d > 1:
+        tensors["W_V"][1, 1], tensors["W_O"][1, 1] = 1.0, 1.0
+    strength = _uniform(generator, 0.5, 30.0)
+    tensors["W_U"][0], tensors["W_U"][1 % d] = strength * rank, -strength * rank.square() / 2
+    noise = 10 ** _uniform(generator, -4, 0)
+    return {name: tensor + noise * _normal(generator, *tensor.shape) for name, tensor in tensors.items()}
+
+
+def _integer(sizes: Sizes, generator: torch.Generator) -> dict[str, Tensor]:
+    reach = int(_uniform(generator, 1, 4))
+    return {
+        name: torch.randint(-reach, reach + 1, shape, generator=generator).double()
+        for name, shape in _shapes(sizes).items()
+    }
+
+
+def _twin(sizes: Sizes, generator: torch.Generator, ulp: bool) -> dict[str, Tensor]:
+    tensors = {name: tensor.float() for name, tensor in _skilled(sizes, generator).items()}
+    if sizes.vocab > 1:
+        first, second = torch.randperm(sizes.vocab, generator=generator)[:2].tolist()
+        which = int(_uniform(generator, 0, 3))
+        if which != 1:
+            tensors["W_U"][:, second] = tensors["W_U"][:, first]
+        if which != 0:
+            tensors["W_E"][second] = tensors["W_E"][first]
+        if ulp:
+            column = tensors["W_U"][:, second]
+            column[0] = torch.nextafter(column[0], torch.tensor(math.inf))
+    if _uniform(generator, 0, 1) < 0.3:
+        tensors["W_pos"][:] = tensors["W_pos"][0].clone()
+    return tensors
+
+
+def _huge(sizes: Sizes, generator: torch.Generator) -> dict[str, Tensor]:
+    tensors = _skilled(sizes, generator)
+    tensors["W_Q"] *= 10 ** _uniform(generator, 1, 5)
+    return tensors
+
+
+def tiny_model(kind: Kind, sizes: Sizes, seed: int) -> Model:
+    """The tiny model of this kind, these sizes and this seed."""
+    generator = torch.Generator().manual_seed(seed)
+    makers = {
+        Kind.GAUSSIAN: lambda: _gaussian(sizes, generator),
+        Kind.SKILLED: lambda: _skilled(sizes, generator),
+        Kind.INTEGER: lambda: _integer(sizes, generator),
+        Kind.TWIN: lambda: _twin(sizes, generator, ulp=False),
+        Kind.NEAR_TWIN: lambda: _twin(sizes, generator, ulp=True),
+        Kind.HUGE: lambda: _huge(sizes, generator),
+    }
+    tensors = makers[kind]()
+    return Model(**{name: tensors[name].float() for name in TENSOR_NAMES})
