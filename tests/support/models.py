@@ -72,7 +72,7 @@ def _skilled(sizes: Sizes, generator: torch.Generator) -> dict[str, Tensor]:
 
     ``logit[x] = r x − x²/2·c`` is largest at the x nearest to r/c, and attention grows with the token.
     """
-    v, k, d, h = sizes.vocab, sizes.n_ctx, sizes.d_model, sizes.d_head
+    v, d, h = sizes.vocab, sizes.d_model, sizes.d_head
     rank = torch.arange(v, dtype=torch.float64)
     tensors = {name: torch.zeros(shape, dtype=torch.float64) for name, shape in _shapes(sizes).items()}
     tensors["W_E"][:, 0], tensors["W_E"][:, 1 % d] = rank, tensors["W_E"][:, 1 % d] + 1.0

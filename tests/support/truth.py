@@ -1,10 +1,10 @@
 """The truth about a tiny model: every sequence decided, exactly.
 
-Independent of `certkit` and of the auditor. Path tables are exact rationals; the attention weights are balls (Arb) whose
-precision is raised until a comparison is decided. A tie is recognised exactly: with ``logit[x] − logit[m]``
-proportional to ``Σ_p e^{a_p} g_p``, where the ``a_p`` are algebraic (a rational over √h) and the ``g_p`` rational,
-Lindemann–Weierstrass says that the sum is 0 if and only if, for each distinct ``a``, the g with that ``a`` sum to 0.
-So every comparison terminates.
+Independent of `certkit` and of the auditor. Path tables are exact rationals; the attention weights are
+balls (Arb) whose precision is raised until a comparison is decided. A tie is recognised exactly: with
+``logit[x] − logit[m]`` proportional to ``Σ_p e^{a_p} g_p``, where the ``a_p`` are algebraic (a rational
+over √h) and the ``g_p`` rational, Lindemann–Weierstrass says that the sum is 0 if and only if, for each
+distinct ``a``, the g with that ``a`` sum to 0. So every comparison terminates.
 """
 
 from __future__ import annotations
