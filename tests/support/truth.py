@@ -146,7 +146,7 @@ def members(content: SetContent, k: int) -> Iterator[tuple[int, ...]]:
 
 
 def check_certified(certified: CertifiedSet, truth: Truth) -> list[tuple[int, ...]]:
-    """All sequences in the certified sets, after asserting that each is right, in its class, and listed once."""
+    """All sequences in the certified sets; asserts that each is right, in its class, and listed once."""
     found: list[tuple[int, ...]] = []
     for entry in certified.entries:
         assert isinstance(entry, SetContent)
