@@ -84,7 +84,7 @@ def content_records(content: CertifiedSet) -> Iterator[Record]:
     """Yield the lines of `content` in the order of its classes.
 
     Cells ``{q, m, n, allowed, count}``, boxes ``{q, m, positions, contains_max, count}``, tails
-    ``{q, m, x, c, lambda, failing_at_most}``, counts ``{q, m, x, width, offset, failing_at_most,
+    ``{q, m, x, c, lambda, failing_at_most}``, counts ``{q, m, x, c, width, offset, failing_at_most,
     failing_at_least}``. Token sets are lists, reals ``float.hex``, integers beyond 2⁵³ strings. A class in
     which nothing can fail is one box; a class that certifies no sequence has no line. Hence the claim is the
     sum of the counts plus, for each class with tails or counts, its size minus its `failing_at_most`.
@@ -146,6 +146,7 @@ def _count_records(entry: CountContent) -> Iterator[Record]:
             "q": entry.q,
             "m": entry.m,
             "x": count.x,
+            "c": dyadic(entry.shift),
             "width": dyadic(count.width),
             "offset": dyadic(count.offset),
             "failing_at_most": wide_int(count.failing_at_most),

@@ -15,6 +15,12 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("prove", "certkit.cli.prove:prove", "Prove a lower bound on a model's accuracy and write certificates."),
     ("audit", "certkit.cli.audit:audit", "Check certificates with the independent auditor."),
     ("show", "certkit.cli.show:show", "Say what a certificate claims; stream what it contains."),
+    (
+        "combine",
+        "certkit.cli.combine:combine",
+        "Put certificates of one model together, the best of each class.",
+    ),
+    ("diff", "certkit.cli.combine:diff", "Compare what two certificates of one model prove."),
     ("strategies", "certkit.cli.strategies:strategies", "List the proof strategies."),
     ("doctor", "certkit.cli.doctor:doctor", "Check the arithmetic that proofs on this machine rest on."),
 )

@@ -90,7 +90,7 @@ def test_lines_sum_to_the_claim() -> None:
             TailContent(2, 3, 0.5, (Tail(0, 1.0, 3), Tail(4, 2.0, 1))),
             TailContent(2, 4, 0.0, ()),
             TailContent(3, 3, 0.0, (Tail(0, 1.0, 10**6),)),
-            CountContent(4, 4, (Count(1, 0.5, 0.0, 7, 3),)),
+            CountContent(4, 4, 0.0, (Count(1, 0.5, 0.0, 7, 3),)),
         ),
     )
     records = list(content_records(content))

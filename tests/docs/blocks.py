@@ -7,7 +7,7 @@ Each block is of one kind, named by the word after its fence:
   command, if there are any, must be what it prints (stdout and stderr together).
 * `pycon`: an interactive session, run by doctest.
 * `text`: no code. Directly below a `python` block it must be what that block prints.
-* `json`, `toml`: data, which must parse.  `mermaid`: a diagram.
+* `json`, `toml`: data, which must parse.
 
 In expected output `…` stands for any text within a line, and for any lines when it is a line of its own.
 There is no mark that says "do not run this". The few commands that a test cannot run are listed with their
@@ -22,7 +22,7 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-KINDS = ("python", "console", "pycon", "text", "json", "toml", "mermaid")
+KINDS = ("python", "console", "pycon", "text", "json", "toml")
 
 
 class PageError(Exception):
@@ -56,9 +56,17 @@ class Command:
 _FENCE = re.compile(r"^(?P<indent>\s*)(?P<fence>`{3,}|~{3,})\s*(?P<info>[^`]*)$")
 
 
+def _check_indented(page: str, lines: list[str]) -> None:
+    """A block made by indentation alone has no kind, so it is never run: it must not look like code."""
+    for number, line in enumerate(lines, 1):
+        if line.startswith(("    ", "\t")) and _LOOKS_LIKE_CODE.match(line):
+            raise PageError(f"{page}:{number}: {line.strip()!r} is code; fence it as python or console")
+
+
 def blocks_of(page: str, source: str) -> Iterator[Block]:
     """The fenced blocks of a page in order, checked against the rules above."""
     lines = source.splitlines()
+    outside = list(lines)
     number, since_block = 0, "text"
     while number < len(lines):
         opening = _FENCE.match(lines[number])
@@ -76,7 +84,9 @@ def blocks_of(page: str, source: str) -> Iterator[Block]:
         block = Block(page, start, kind, text, since_block == "")
         _check(block)
         yield block
+        outside[start - 1 : number + 1] = [""] * (number + 2 - start)
         number, since_block = number + 1, ""
+    _check_indented(page, outside)
 
 
 _LOOKS_LIKE_CODE = re.compile(

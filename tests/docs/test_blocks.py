@@ -36,6 +36,7 @@ BROKEN = {
     "a command without its dollar": _page(("console", "certkit --help")),
     "JSON that does not parse": _page(("json", "{")),
     "TOML that does not parse": _page(("toml", "= 1")),
+    "code that is only indented": "Words:\n\n    $ certkit prove x\n",
     "a block that never ends": "```python\nprint(1)\n",
 }
 

@@ -1,0 +1,169 @@
+"""Bad input, one row each: a clear line on stderr, the documented exit code, never a traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from certkit.certificate import Certificate, Claim
+from certkit.cli.exits import Exit
+from certkit.cli.main import main
+from certkit.content import CertifiedSet, full_content
+from proofs.model import Model, save_model
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def tiny_model(seed: int = 0, vocab: int = 3, n_ctx: int = 2, width: int = 4) -> Model:
+    """A random model; what it computes does not matter here."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator)
+
+    return Model(
+        W_E=draw(vocab, width),
+        W_pos=draw(n_ctx, width),
+        W_Q=draw(width, width),
+        W_K=draw(width, width),
+        W_V=draw(width, width),
+        W_O=draw(width, width),
+        W_U=draw(width, vocab),
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with good and bad files."""
+    monkeypatch.chdir(tmp_path)
+    model = tiny_model()
+    save_model(model, "good.safetensors")
+    Path("other").mkdir()
+    save_model(tiny_model(1), "other/good.safetensors")
+    Path("empty").write_bytes(b"")
+    Path("text").write_text("hello")
+    Path("cut.safetensors").write_bytes(Path("good.safetensors").read_bytes()[:-3])
+    content = CertifiedSet(2, 3, (full_content(0, 0, 2),))
+    Certificate(Claim(2, 3, model.sha256, content.correct_at_least), "none", 1, content).save("good.cert")
+    Path("cut.cert").write_bytes(Path("good.cert").read_bytes()[:-9])
+    Path("edited.cert").write_bytes(Path("good.cert").read_bytes().replace(b'"vocab":3', b'"vocab":4'))
+    return tmp_path
+
+
+TABLE: list[tuple[str, int, str]] = [
+    # command line, exit code, what stderr must name
+    ("prov good.safetensors", 2, "did you mean 'prove'"),
+    ("prove", 2, "no model given"),
+    ("prove absent.safetensors", 2, "absent.safetensors"),
+    ("prove other", 2, "other"),
+    ("prove text", 2, "text"),
+    ("prove empty", 2, "empty"),
+    ("prove cut.safetensors", 2, "cut.safetensors"),
+    ("prove good.cert", 2, "good.cert"),
+    ("prove good.safetensors --strategy cubick", 2, "did you mean 'cubic'"),
+    ("prove good.safetensors --strategy zzz*", 2, "zzz*"),
+    ("prove good.safetensors --semantics complex", 2, "complex"),
+    ("prove good.safetensors --strategie cubic", 2, "--strategie"),
+    ("prove good.safetensors --out text", 2, "text"),
+    ("prove good.safetensors --out text/below", 2, "text"),
+    ("prove good.safetensors --out /proc/certs", 4, "/proc/certs"),
+    ("prove good.safetensors other/good.safetensors", 2, "same name"),
+    ("show", 2, "certificate"),
+    ("show absent.cert", 2, "absent.cert"),
+    ("show good.safetensors", 2, "good.safetensors"),
+    ("show empty", 2, "empty"),
+    ("show cut.cert", 2, "cut.cert"),
+    ("show edited.cert", 2, "edited.cert"),
+    ("show good.cert --content --json", 2, "--json"),
+    ("show good.cert good.cert", 2, "good.cert"),
+    ("strategies extra", 2, "extra"),
+    ("doctor --verbose", 2, "--verbose"),
+    ("train --k 0 --vocab 4 --steps 1 --seeds 0 --out m", 2, "n_ctx = 0"),
+    ("train --k x --vocab 4", 2, "x"),
+    ("train --k 2 --vocab 4 --seeds 3-1 --out m", 2, "3-1"),
+    ("train --k 2 --vocab 4 --seeds a --out m", 2, "'a'"),
+    ("train --k 2 --vocab 4 --seeds 0 --steps 0 --out m", 2, "steps = 0"),
+    ("train --k 2 --vocab 4 --seeds 0 --steps 1 --out /proc/models", 4, "/proc/models"),
+    ("train --k 2 --vocab 4 --seeds 0 --steps 1 --out text", 2, "text"),
+    ("train --k 2 --vocab 4 --seeds 0 --steps 1 --out m --device quantum", 2, "quantum"),
+]
+
+
+@pytest.mark.parametrize(("line", "code", "named"), TABLE, ids=[row[0] for row in TABLE])
+def test_bad_input(
+    line: str, code: int, named: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(line.split()) == code
+    printed = capsys.readouterr()
+    message = [text for text in printed.err.splitlines() if text.startswith("certkit: ")]
+    assert len(message) == 1, printed.err
+    assert named in message[0]
+    assert "Traceback" not in printed.err
+    assert printed.out == ""
+
+
+def test_interrupted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(arguments: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("certkit.cli.app.run", interrupt)
+    assert main(["prove", "good.safetensors"]) == Exit.INTERRUPTED
+    assert "interrupted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("plain"), TypeError("t"), AssertionError(), ZeroDivisionError()]
+)
+def test_a_defect_of_ours_shows_its_traceback_and_never_looks_like_an_answer(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(arguments: list[str]) -> int:
+        raise error
+
+    monkeypatch.setattr("certkit.cli.app.run", fail)
+    assert main(["prove"]) == Exit.DEFECT
+    assert "Traceback" in capsys.readouterr().err
+
+
+def _program(*arguments: str, stdout: int, cwd: Path) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "certkit.cli.main", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        command, stdout=stdout, stderr=subprocess.PIPE, cwd=cwd, env=environment, timeout=120, check=False
+    )
+
+
+def _full_device() -> int:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full on this system")
+    return os.open("/dev/full", os.O_WRONLY)
+
+
+def _pipe_nobody_reads() -> int:
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer
+
+
+@pytest.mark.parametrize(
+    ("make", "code", "named"),
+    [(_full_device, Exit.ENVIRONMENT, b"disk is full"), (_pipe_nobody_reads, Exit.INTERRUPTED, b"")],
+)
+def test_output_that_cannot_be_written_is_not_success(
+    make: Callable[[], int], code: int, named: bytes, tmp_path: Path
+) -> None:
+    stdout = make()
+    done = _program("strategies", "--json", stdout=stdout, cwd=tmp_path)
+    os.close(stdout)
+    assert done.returncode == code, done.stderr
+    assert named in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert b"Exception ignored" not in done.stderr
