@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from proofs.model import ModelError as ModelError
     from proofs.model import load_model as load_model
     from proofs.model import save_model as save_model
+    from proofs.training import Recipe as Recipe
+    from proofs.training import train as train
+    from proofs.training import train_into as train_into
     from proofs.transformer_lens import Layout as Layout
     from proofs.transformer_lens import from_transformer_lens as from_transformer_lens
     from proofs.transformer_lens import load_transformer_lens as load_transformer_lens
@@ -26,6 +29,9 @@ _HOME: Final[dict[str, str]] = {
     "ModelError": "proofs.model",
     "load_model": "proofs.model",
     "save_model": "proofs.model",
+    "Recipe": "proofs.training",
+    "train": "proofs.training",
+    "train_into": "proofs.training",
     "Layout": "proofs.transformer_lens",
     "from_transformer_lens": "proofs.transformer_lens",
     "load_transformer_lens": "proofs.transformer_lens",

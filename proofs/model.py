@@ -311,17 +311,37 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         raise ModelError(f"{path}: {error}") from error
 
 
-def model_bytes(model: Model) -> bytes:
-    """The safetensors file of ``model``: the same bytes for the same model, dtypes as stored."""
+def load_notes(path: str | os.PathLike[str]) -> dict[str, str]:
+    """The metadata of a safetensors file: remarks of whoever wrote it, no part of the model.
+
+    Raises:
+        ModelError: the file cannot be read or is not safetensors.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except OSError as error:
+        raise ModelError(f"{path}: cannot read the model ({error.strerror or error})") from error
+    except safetensors.SafetensorError as error:
+        raise ModelError(f"{path}: not a safetensors file ({error}); delete it") from error
+
+
+def model_bytes(model: Model, notes: Mapping[str, str] | None = None) -> bytes:
+    """The safetensors file of ``model``, dtypes as stored: the same model and notes give the same bytes."""
     pairs = zip(model.tensors().items(), model.stored, strict=True)
     entries = {name: tensor.to(_DTYPES[stored]) for (name, tensor), stored in pairs}
-    return bytes(safetensors.torch.save(entries, {"task": "max-of-k"}))
+    return bytes(safetensors.torch.save(entries, {"task": "max-of-k", **(notes or {})}))
 
 
-def save_model(model: Model, path: str | os.PathLike[str]) -> None:
+def save_model(model: Model, path: str | os.PathLike[str], notes: Mapping[str, str] | None = None) -> None:
     """Write ``model`` as safetensors in its stored dtypes, atomically: the file is complete or not there.
+
+    Args:
+        model: what to write.
+        path: where; missing parent folders are made.
+        notes: remarks kept in the file's metadata; they are no part of the model's digest.
 
     Raises:
         OSError: the folder cannot be written or the disk is full; an older file is then untouched.
     """
-    write_atomically(path, model_bytes(model))
+    write_atomically(path, model_bytes(model, notes))
