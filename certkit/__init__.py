@@ -1,0 +1,39 @@
+"""Sound tensors and checkable certificates. The public API, in reading order, imported on first use.
+
+Importing this package imports neither torch nor numpy: the auditor runs where they are absent.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from certkit import cost as cost
+    from certkit import linalg as linalg
+    from certkit import rounding as rounding
+    from certkit.interval import Interval as Interval
+    from certkit.interval import cat as cat
+    from certkit.interval import stack as stack
+    from certkit.interval import where as where
+
+_HOME = {
+    "Interval": "certkit.interval",
+    "cat": "certkit.interval",
+    "stack": "certkit.interval",
+    "where": "certkit.interval",
+}
+_MODULES = ("cost", "linalg", "rounding")
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOME:
+        value: object = getattr(import_module(_HOME[name]), name)
+    elif name in _MODULES:
+        value = import_module(f"certkit.{name}")
+    else:
+        raise AttributeError(f"module 'certkit' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME, *_MODULES})

@@ -1,0 +1,1 @@
+"""The rooms of `certkit.interval`; import from there."""

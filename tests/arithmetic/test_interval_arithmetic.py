@@ -1,0 +1,147 @@
+"""Interval + − × ÷ sqr sqrt abs min max: each bound equals the directed rounding of the exact extremum."""
+
+from collections.abc import Callable
+from fractions import Fraction
+
+import pytest
+import torch
+
+from certkit import Interval
+from certkit.testing.intervals import random_intervals
+from tests.arithmetic.oracle import exact_down, exact_up, root_down, root_up
+
+Pair = tuple[Fraction, Fraction]
+
+
+def corners(f: Callable[[Fraction, Fraction], Fraction]) -> Callable[[Pair, Pair], Pair]:
+    def hull(a: Pair, b: Pair) -> Pair:
+        values = [f(x, y) for x in a for y in b]
+        return min(values), max(values)
+
+    return hull
+
+
+BINARY = {
+    "add": (lambda x, y: x + y, corners(lambda x, y: x + y)),
+    "sub": (lambda x, y: x - y, corners(lambda x, y: x - y)),
+    "mul": (lambda x, y: x * y, corners(lambda x, y: x * y)),
+    "div": (lambda x, y: x / y, corners(lambda x, y: x / y)),
+    "minimum": (lambda x, y: x.minimum(y), corners(min)),
+    "maximum": (lambda x, y: x.maximum(y), corners(max)),
+}
+
+
+def pairs(x: Interval) -> list[Pair]:
+    return [(Fraction(lo), Fraction(hi)) for lo, hi in zip(x.lo.tolist(), x.hi.tolist(), strict=True)]
+
+
+def check_binary(name: str, n: int, seed: int) -> None:
+    operation, exact = BINARY[name]
+    generator = torch.Generator().manual_seed(seed)
+    x, y = random_intervals(n, generator), random_intervals(n, generator)
+    if name == "div":
+        y = y[~y.contains(0.0)]
+        x = x[: len(y)]
+    for left, right in ((x, y), (Interval.exact(x.lo), y), (x, Interval.exact(y.hi))):
+        result = operation(left, right)
+        for a, b, lo, hi in zip(
+            pairs(left), pairs(right), result.lo.tolist(), result.hi.tolist(), strict=True
+        ):
+            low, high = exact(a, b)
+            assert (lo, hi) == (exact_down(low), exact_up(high)), (name, a, b)
+
+
+def check_unary(n: int, seed: int) -> None:
+    x = random_intervals(n, torch.Generator().manual_seed(seed))
+    squares, sizes, roots, turned = x.sqr(), abs(x), abs(x).sqrt(), -x
+    for i, (a, b) in enumerate(pairs(x)):
+        largest = max(abs(a), abs(b))
+        least = Fraction(0) if a <= 0 <= b else min(abs(a), abs(b))
+        assert (sizes.lo[i], sizes.hi[i]) == (float(least), float(largest))
+        assert (squares.lo[i], squares.hi[i]) == (exact_down(least**2), exact_up(largest**2))
+        assert (roots.lo[i], roots.hi[i]) == (root_down(least), root_up(largest))
+        assert (turned.lo[i], turned.hi[i]) == (-float(b), -float(a))
+
+
+@pytest.mark.parametrize("name", BINARY)
+def test_binary_operations_are_tightest(name: str) -> None:
+    check_binary(name, 700, seed=3)
+
+
+def test_unary_operations_are_tightest() -> None:
+    check_unary(400, seed=4)
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize("name", BINARY)
+def test_binary_operations_are_tightest_extended(name: str) -> None:
+    for seed in range(20, 28):
+        check_binary(name, 7000, seed)
+
+
+@pytest.mark.extended
+def test_unary_operations_are_tightest_extended() -> None:
+    for seed in range(20, 30):
+        check_unary(10_000, seed)
+
+
+def test_points_that_need_no_rounding_stay_points() -> None:
+    x = Interval.exact(torch.tensor([1.5, -2.0, 0.0]))
+    for result in (x + 0.25, x * 3, x - x, x / 4, x.sqr(), abs(x)):
+        assert bool((result.lo == result.hi).all())
+
+
+def test_division_by_an_interval_that_holds_zero() -> None:
+    inf = torch.inf
+    one = Interval.hull(1.0, 2.0)
+    cases = [
+        (one, Interval.hull(-1.0, 1.0), (-inf, inf)),
+        (one, Interval.hull(0.0, 4.0), (0.25, inf)),
+        (one, Interval.hull(-4.0, -0.0), (-inf, -0.25)),
+        (one, Interval.exact(0.0), (inf, -inf)),
+        (Interval.exact(0.0), Interval.hull(-1.0, 1.0), (0.0, 0.0)),
+        (Interval.exact(0.0), Interval.hull(0.0, 1.0), (0.0, 0.0)),
+        (Interval.hull(0.0, 1.0), Interval.hull(0.0, 1.0), (0.0, inf)),
+        (Interval.hull(-1.0, 0.0), Interval.hull(0.0, 1.0), (-inf, 0.0)),
+        (Interval.hull(-1.0, 1.0), Interval.hull(0.0, 1.0), (-inf, inf)),
+        (Interval.entire(), Interval.hull(0.0, 1.0), (-inf, inf)),
+        (Interval.hull(1.0, inf), Interval.hull(1.0, inf), (0.0, inf)),
+        (Interval.empty(), one, (inf, -inf)),
+    ]
+    for numerator, divisor, (lo, hi) in cases:
+        result = numerator / divisor
+        case = (numerator.lo, numerator.hi, divisor.lo, divisor.hi)
+        assert (result.lo.item(), result.hi.item()) == (lo, hi), case
+
+
+def test_unbounded_and_empty_operands() -> None:
+    inf = torch.inf
+    half, empty = Interval.hull(0.0, inf), Interval.empty()
+    zero, minus = Interval.exact(0.0), Interval.hull(-inf, -1.0)
+    for result, bounds in [
+        (half * zero, (0.0, 0.0)),
+        (half * minus, (-inf, 0.0)),
+        (half + minus, (-inf, inf)),
+        (half - half, (-inf, inf)),
+        (Interval.exact(1e308) * 10, (torch.finfo(torch.float64).max, inf)),
+        (Interval.exact(1e308) + 1e308, (torch.finfo(torch.float64).max, inf)),
+        (minus.sqrt(), (inf, -inf)),
+        (Interval.hull(-1.0, 4.0).sqrt(), (0.0, 2.0)),
+        (minus.sqr(), (1.0, inf)),
+        (abs(Interval.entire()), (0.0, inf)),
+    ]:
+        assert (result.lo.item(), result.hi.item()) == bounds
+    for result in (
+        empty + 1,
+        empty * half,
+        half - empty,
+        1 / empty,
+        empty.sqrt(),
+        abs(empty),
+        empty.sqr(),
+        empty.minimum(half),
+        empty.maximum(Interval.entire()),
+        empty.sum(),
+        -empty,
+    ):
+        assert bool(result.is_empty()), (result.lo, result.hi)
