@@ -1,0 +1,189 @@
+"""cubic: token sets for every (q, m, n), with the output token maximised separately in each path; O(V³ K).
+
+Rests on Identity 1 with the worst wrong token taken per position. For any vector ``c`` (the witness), with
+
+    M_p[t,x] = EVOU[t,x] + PVOU[p,x] + c[x]      D_p[t,m] = max_{x≠m} M_p[t,x] − M_p[t,m]
+    U[q,m]   = max_{x≠m} (EUPU[q,x] − c[x]) − (EUPU[q,m] − c[m])
+
+every term of Identity 1 is bounded, for all x ≠ m at once, by ``F_p(t) = w_p(q,t) · (D_p[t,m] +
+U[q,m])``, because the weight is positive and ``EVOU + PVOU + EUPU = M + (EUPU − c)``. The maxima cost
+O(V² K): a row needs running maxima from both ends. A cell (q, m, n, S) holds only correct sequences if
+
+    Σ_{p<K−1} F_p(m) + F_{K−1}(q) + (sum of the n largest d_p) < 0,     d_p = max_{t∈S} F_p(t) − F_p(m),
+
+since the left side is the largest value that a sum of one bound per position takes in the cell. Position
+and token stay together in F, which is tighter than replacing PVOU by its maximum over positions, and
+within the same O(V³ K).
+
+S is found on the way: tokens are put in order of harm, running maxima of F over the prefixes of that
+order bound all prefixes at once, and the longest passing prefix is taken. Two orders are tried (by the
+sum over positions and by the maximum); any order is sound. n = 0 (every non-query token is m) is decided
+for each x, without the split.
+
+The published form is the special case without position in F and with ``c = 0``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+import torch
+from torch import Tensor
+
+from certkit.certificate import Cell, CertifiedSet, SetContent
+from certkit.interval import Interval, where
+from proofs.cells import at_most, cell_from_mask, everything, largest_n, max_over_others
+from proofs.model import Model
+from proofs.paths import Paths, path_tables
+from proofs.strategy import ComplexityClass, Family, Semantics
+from proofs.weights import ScaledWeights, attention_weights
+from proofs.witness import require_tensor
+
+
+@attrs.frozen(eq=False)
+class CubicWitness:
+    """``offset [V]``: the part c of the direct path that joins the rows before they are maximised; any
+    finite vector."""
+
+    offset: Tensor
+
+
+@attrs.frozen(eq=False)
+class _Bounds:
+    """What `verify` needs of a model: worst differences per position and token, and weights.
+
+    Attributes:
+        token: D as ``[V(t), K(p), V(m)]``.
+        direct: U as ``[V(q), V(m)]``.
+        reference: ``[V(q), V(m)]``, the exponent that weights of class (q, m) are divided by.
+    """
+
+    paths: Paths
+    weights: ScaledWeights
+    token: Interval
+    direct: Interval
+    reference: Tensor
+
+
+def _reference(weights: ScaledWeights) -> Tensor:
+    """The largest exponent in class (q, m): tokens ≤ m at non-query positions, the query at its own."""
+    own = weights.exponent[:, :, -1].diagonal()[:, None]
+    if weights.exponent.shape[-1] == 1:
+        return own.expand(-1, own.shape[0])
+    return torch.maximum(weights.exponent[:, :, :-1].amax(-1).cummax(1).values, own)
+
+
+def _bounds(model: Model, offset: Tensor) -> _Bounds:
+    paths, weights = path_tables(model), attention_weights(model)
+    rows = paths.EVOU[:, None, :] + (paths.PVOU + offset)
+    direct = paths.EUPU - offset
+    return _Bounds(
+        paths=paths,
+        weights=weights,
+        token=max_over_others(rows) - rows,
+        direct=max_over_others(direct) - direct,
+        reference=_reference(weights),
+    )
+
+
+def _only_max(bounds: _Bounds, weights: Interval, m: int) -> Tensor:
+    """``[m+1]`` (by query): whether the sequence with m at every non-query position is proved correct."""
+    paths, queries = bounds.paths, torch.arange(m + 1)
+    logits = paths.EVOU[m] + paths.PVOU[:-1] + paths.EUPU[: m + 1, None, :]
+    own_logits = paths.EVOU[: m + 1] + paths.PVOU[-1] + paths.EUPU[: m + 1]
+    at_max = (weights[:, m, :-1, None] * (logits - logits[..., m, None])).sum(1)
+    own = weights[queries, queries, -1, None] * (own_logits - own_logits[:, m, None])
+    is_max = torch.arange(paths.vocab) == m
+    return where(is_max, -1.0, at_max + own).amax(-1).certainly_lt(0.0)
+
+
+def _longest_prefixes(harm: Tensor, base: Interval, order: Tensor) -> Tensor:
+    """``[Q, K−1]``: for each query and n = 1 … K−1, how many tokens of ``order`` pass together.
+
+    ``harm [Q, T, P]`` bounds d_p of each token from above; ``order [Q, T]`` is a permutation of the tokens.
+    """
+    running = at_most(harm.take_along_dim(order[:, :, None], 1)).cummax(1).hi
+    largest = at_most(running.sort(-1, descending=True).values)
+    total, sizes = base[:, None], []
+    for n in range(harm.shape[-1]):
+        total = total + largest[..., n]
+        sizes.append(total.certainly_lt(0.0).cumprod(1).sum(1))
+    return torch.stack(sizes, 1)
+
+
+def _token_sets(harm: Tensor, base: Interval) -> Tensor:
+    """``[Q, K−1, T]`` masks: for each query and n, a set of tokens that passes."""
+    best = torch.zeros(harm.shape[0], harm.shape[2], dtype=torch.int64)
+    allowed = torch.zeros(*best.shape, harm.shape[1], dtype=torch.bool)
+    for order in (harm.sum(-1).argsort(1), harm.amax(-1).argsort(1)):
+        sizes = _longest_prefixes(harm, base, order)
+        rank = order.argsort(1)
+        better = (sizes > best)[:, :, None]
+        allowed = torch.where(better, rank[:, None, :] < sizes[:, :, None], allowed)
+        best = torch.maximum(best, sizes)
+    return allowed
+
+
+def _entries_of(bounds: _Bounds, m: int) -> list[SetContent]:
+    """The content of the classes (0, m) … (m, m)."""
+    k, queries = bounds.paths.n_ctx, torch.arange(m + 1)
+    inside = bounds.weights[: m + 1, : m + 1]
+    weights = inside.over(bounds.reference[: m + 1, m, None, None])
+    worst = weights * (bounds.token[: m + 1, :, m] + bounds.direct[: m + 1, m, None, None])
+    at_max = worst[:, m, :-1]
+    base = worst[queries, queries, -1]
+    if k > 1:
+        base = base + at_max.sum(1)
+    only_max = _only_max(bounds, weights, m).tolist() if k > 1 else base.certainly_lt(0.0).tolist()
+    allowed = None
+    if m > 0 and k > 1:
+        allowed = _token_sets((worst[:, :m, :-1] - at_max[:, None]).hi, base)
+    entries = []
+    for q in range(m + 1) if k > 1 else [m]:
+        cells = [Cell(0, ())] if only_max[q] else []
+        for n in range(1, largest_n(q, m, k) + 1):
+            cell = cell_from_mask(n, allowed[q, n - 1]) if allowed is not None else None
+            cells += [cell] if cell is not None else []
+        if cells:
+            entries.append(SetContent(q, m, tuple(cells)))
+    return entries
+
+
+@attrs.frozen
+class Cubic:
+    """The strategy ``cubic``; see the module's docstring."""
+
+    name: str = "cubic"
+    version: int = 1
+    family: Family = Family.PUBLISHED
+    complexity_class: ComplexityClass = ComplexityClass.CUBIC
+    semantics: Semantics = Semantics.REAL
+    description: str = "token sets for each (q, m, n), worst output token per path; O(V^3 K)"
+    witness_type: type[CubicWitness] = CubicWitness
+
+    def search(self, model: Model) -> CubicWitness:
+        """The mean row of EUPU, in floats."""
+        direct = (model.W_E + model.W_pos[-1]).double() @ model.W_U.double()
+        return CubicWitness(direct.mean(0))
+
+    def verify(self, model: Model, witness: CubicWitness) -> CertifiedSet:
+        """Cells for each (q, m, n), sound for any finite offset.
+
+        Raises:
+            WitnessError: the offset is not a finite float64 vector of V entries.
+        """
+        offset = require_tensor("offset", witness.offset, [model.vocab])
+        if model.vocab == 1:
+            return everything(model)
+        bounds = _bounds(model, offset)
+        entries = [entry for m in range(model.vocab) for entry in _entries_of(bounds, m)]
+        return CertifiedSet(model.n_ctx, model.vocab, tuple(sorted(entries, key=lambda e: (e.q, e.m))))
+
+    def unexplained_dimension(self, model: Model) -> int:
+        """EUPU V², PVOU K V, EQKE V², EQKP V K, EVOU V²."""
+        v, k = model.vocab, model.n_ctx
+        return 3 * v * v + 2 * k * v
+
+
+STRATEGIES: Final = (Cubic(),)
