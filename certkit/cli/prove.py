@@ -16,7 +16,8 @@ from rich.text import Text
 from certkit import environment
 from certkit.certificate import Certificate
 from certkit.cli.exits import CliError, Exit
-from certkit.cli.inputs import read_model, writable_folder
+from certkit.cli.inputs import writable_folder
+from certkit.cli.models import read_model
 from certkit.cli.output import float_down, log_console, percent_down, print_json, result_console
 from certkit.fileformat import wide_int
 from certkit.listing import content_kinds

@@ -1,0 +1,83 @@
+"""`certkit explain`: where a certificate stops, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+from rich.table import Table
+from rich.text import Text
+
+from certkit.cli.exits import CliError
+from certkit.cli.inputs import read_certificate
+from certkit.cli.models import read_model
+from certkit.cli.output import print_json, result_console
+from certkit.fileformat import wide_int
+from proofs.explain import Explanation, Group, check_subject, least_certified_class
+from proofs.explain import explain as explained
+
+
+def explain(
+    certificate: Path, model: Path, /, *, q: int | None = None, m: int | None = None, json: bool = False
+) -> None:
+    """Explain one class of sequences: what is certified, and which sequence comes closest to a wrong answer.
+
+    Parameters
+    ----------
+    certificate, model
+        A certificate file and the model it is about.
+    q, m
+        Last token and largest token of the class; by default the class with the most uncertified sequences.
+    json
+        One JSON object per group of sequences instead of a table.
+    """
+    if (q is None) != (m is None):
+        raise CliError("--q and --m belong together: name both or neither")
+    claim, weights = read_certificate(certificate), read_model(model)
+    check_subject(weights, claim)
+    place = least_certified_class(claim) if q is None or m is None else (q, m)
+    result = explained(weights, claim, *place)
+    if json:
+        for group in result.groups:
+            print_json(_record(result, group))
+    else:
+        _print(result)
+
+
+def _record(result: Explanation, group: Group) -> dict[str, object]:
+    return {
+        "q": result.q,
+        "m": result.m,
+        "n": group.n,
+        "sequences": wide_int(group.sequences),
+        "certified": None if group.certified is None else wide_int(group.certified),
+        "closest": None if group.closest is None else attrs.asdict(group.closest),
+    }
+
+
+def _print(result: Explanation) -> None:
+    console = result_console()
+    amount = f"{result.certified:,} of {result.sequences:,} sequences certified"
+    console.print(Text(f"Query {result.q}, maximum {result.m}: {amount}.", style="bold"), soft_wrap=True)
+    table = Table(caption="n: positions before the last that do not hold the maximum", caption_justify="left")
+    for heading in ("n", "sequences", "certified"):
+        table.add_column(heading, justify="right")
+    for heading in ("closest call", "x", "logit[x] − logit[m]", "model is"):
+        table.add_column(heading, justify="right", overflow="fold")
+    for group in result.groups:
+        certified = "–" if group.certified is None else f"{group.certified:,}"
+        row = [str(group.n), f"{group.sequences:,}", certified]
+        call = group.closest
+        if call is not None:
+            tokens = " ".join(map(str, call.sequence))
+            row += [tokens, str(call.x), f"{call.excess_upper:+.4g}", call.judgement.value]
+        table.add_row(*row)
+    console.print(table)
+    calls = [group.closest for group in result.groups if group.closest is not None]
+    if calls:
+        worst = max(calls, key=lambda call: call.excess_upper)
+        slots = [f"position {p} (token {t})" for p, t in enumerate(worst.sequence)]
+        parts = sorted(zip([*slots, "direct path"], worst.shares, strict=True), key=lambda part: -part[1])
+        console.print(f"Parts of the largest difference, logit[{worst.x}] − logit[{result.m}]:", markup=False)
+        for name, share in parts:
+            console.print(f"  {share:+10.4f}  {name}", markup=False, highlight=False)

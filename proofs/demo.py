@@ -1,0 +1,97 @@
+"""The main job in one go: train a model, prove it twice, audit both certificates (`make demo`)."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from certkit.certificate import Certificate, Verdict
+from certkit.kernel import audit
+from proofs.model import load_model
+from proofs.progress import training_bar
+from proofs.prove import prove_many
+from proofs.training import Recipe, train_into
+
+STRATEGIES = ("cubic", "brute-force")
+
+
+@attrs.frozen
+class Step:
+    """One certificate of the demonstration."""
+
+    certificate: Certificate
+    path: Path
+    prove_seconds: float
+    verdict: Verdict
+
+
+def run(folder: Path, recipe: Recipe, console: Console) -> tuple[Path, list[Step]]:
+    """Train one model of `recipe` into `folder`, prove it with each strategy, audit each certificate."""
+    console.print(f"Training a model that names the largest of {recipe.n_ctx} tokens below {recipe.vocab} …")
+    with training_bar(1, recipe.steps, console) as watch:
+        model_path = train_into(folder, recipe, [0], watch=watch)[0]
+    model = load_model(model_path)
+    steps = []
+    started = time.perf_counter()
+    for certificate in prove_many(model, STRATEGIES):
+        seconds = time.perf_counter() - started
+        path = folder / f"{model_path.stem}--{certificate.strategy}.cert"
+        certificate.save(path)
+        console.print(f"Proved with {certificate.strategy} in {seconds:.1f} s; auditing …")
+        steps.append(Step(certificate, path, seconds, audit(path, model_path)))
+        started = time.perf_counter()
+    return model_path, steps
+
+
+def table(steps: Sequence[Step]) -> Table:
+    """One row per certificate."""
+    result = Table(title="Proved and audited", title_justify="left", title_style="bold")
+    for heading in ("strategy", "correct, at least", "of", "accuracy", "proved in", "audit", "audited in"):
+        result.add_column(heading, justify="left" if heading in {"strategy", "audit"} else "right")
+    for step in steps:
+        claim = step.certificate.claim
+        share = 100 * claim.correct_at_least * 10_000 // claim.total
+        result.add_row(
+            step.certificate.strategy,
+            f"{claim.correct_at_least:,}",
+            f"{claim.total:,}",
+            f"≥ {share // 10_000}.{share % 10_000:04d} %",
+            f"{step.prove_seconds:.1f} s",
+            step.verdict.verdict,
+            f"{step.verdict.seconds:.1f} s",
+        )
+    return result
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demonstration; 0 if both certificates were verified."""
+    parser = argparse.ArgumentParser(prog="python -m proofs.demo", description=__doc__)
+    parser.add_argument(
+        "--out", type=Path, default=Path("demo"), help="folder for the model and certificates"
+    )
+    parser.add_argument("--k", type=int, default=4, help="length of the sequences")
+    parser.add_argument("--vocab", type=int, default=64, help="number of tokens")
+    parser.add_argument("--steps", type=int, default=3000, help="training steps")
+    options = parser.parse_args(arguments)
+    console = Console()
+    recipe = Recipe(n_ctx=options.k, vocab=options.vocab, steps=options.steps)
+    model_path, steps = run(options.out, recipe, console)
+    console.print(table(steps))
+    console.print(Text(f"model        {model_path}"), soft_wrap=True)
+    for step in steps:
+        console.print(Text(f"certificate  {step.path}"), soft_wrap=True)
+    console.print("Check a certificate again, with python-flint alone:")
+    console.print(Text(f"  certkit audit {steps[0].path} {model_path}"), soft_wrap=True)
+    return 0 if all(step.verdict.exit_code == 0 for step in steps) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
