@@ -184,8 +184,8 @@ def _patch(error: Tensor, mask: Tensor, exact_error: Tensor) -> Tensor:
 
 
 def _same_shape(*tensors: Tensor) -> list[Tensor]:
-    shape = torch.broadcast_shapes(*(x.shape for x in tensors))
-    return [x.expand(shape) for x in tensors]
+    # Not torch.broadcast_shapes: in recent torch its first call imports sympy, most of a second.
+    return list(torch.broadcast_tensors(*tensors))
 
 
 # --- numbers with the sign of (exact - rounded) ---
