@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from certkit.certificate import Cell, CertifiedSet, full_content, runs_from_mask
@@ -46,11 +45,6 @@ def everything(model: Model) -> CertifiedSet:
         for m in range(q, model.vocab if model.n_ctx > 1 else q + 1)
     )
     return CertifiedSet(model.n_ctx, model.vocab, entries, two_sided=True)
-
-
-def at_most(upper: Tensor) -> Interval:
-    """The numbers ``≤ upper``: intervals of which only the upper end is known, or matters."""
-    return Interval.hull(torch.full_like(upper, -torch.inf), upper)
 
 
 def cell_from_mask(n: int, allowed: Tensor) -> Cell | None:

@@ -31,9 +31,10 @@ import attrs
 import torch
 from torch import Tensor
 
+from certkit import cost, rounding
 from certkit.certificate import Cell, CertifiedSet, SetContent
-from certkit.interval import Interval, where
-from proofs.cells import at_most, cell_from_mask, everything, largest_n, max_over_others
+from certkit.interval import Interval
+from proofs.cells import cell_from_mask, everything, largest_n, max_over_others
 from proofs.model import Model
 from proofs.paths import Paths, path_tables
 from proofs.strategy import ComplexityClass, Family, Semantics
@@ -90,29 +91,36 @@ def _bounds(model: Model, offset: Tensor) -> _Bounds:
 def _only_max(bounds: _Bounds, weights: Interval, m: int) -> Tensor:
     """``[m+1]`` (by query): whether the sequence with m at every non-query position is proved correct."""
     paths, queries = bounds.paths, torch.arange(m + 1)
-    logits = paths.EVOU[m] + paths.PVOU[:-1] + paths.EUPU[: m + 1, None, :]
-    own_logits = paths.EVOU[: m + 1] + paths.PVOU[-1] + paths.EUPU[: m + 1]
-    at_max = (weights[:, m, :-1, None] * (logits - logits[..., m, None])).sum(1)
-    own = weights[queries, queries, -1, None] * (own_logits - own_logits[:, m, None])
-    is_max = torch.arange(paths.vocab) == m
-    return where(is_max, -1.0, at_max + own).amax(-1).certainly_lt(0.0)
+    at_max, own = weights[:, m, :-1], weights[queries, queries, -1][:, None]
+    on_max = at_max.sum(1, keepdim=True)
+    numerators = (
+        on_max * paths.EVOU[m]
+        + at_max @ paths.PVOU[:-1]
+        + own * (paths.EVOU[: m + 1] + paths.PVOU[-1])
+        + (on_max + own) * paths.EUPU[: m + 1]
+    )
+    others = torch.arange(paths.vocab) != m
+    return (numerators[:, others] - numerators[:, m, None]).amax(1).certainly_lt(0.0)
 
 
-def _longest_prefixes(harm: Tensor, base: Interval, order: Tensor) -> Tensor:
+def _longest_prefixes(harm: Tensor, base: Tensor, order: Tensor) -> Tensor:
     """``[Q, K−1]``: for each query and n = 1 … K−1, how many tokens of ``order`` pass together.
 
-    ``harm [Q, T, P]`` bounds d_p of each token from above; ``order [Q, T]`` is a permutation of the tokens.
+    ``harm [Q, T, P]`` bounds d_p of each token from above, ``base [Q]`` bounds the sum for n = 0; ``order
+    [Q, T]`` is a permutation of the tokens. Only upper ends matter here, so the sums are plain numbers
+    rounded up.
     """
-    running = at_most(harm.take_along_dim(order[:, :, None], 1)).cummax(1).hi
-    largest = at_most(running.sort(-1, descending=True).values)
+    running = harm.take_along_dim(order[:, :, None], 1).cummax(1).values
+    largest = running.sort(-1, descending=True).values
+    cost.record(flops=harm.numel(), comparisons=harm.numel() * (1 + harm.shape[-1].bit_length()))
     total, sizes = base[:, None], []
     for n in range(harm.shape[-1]):
-        total = total + largest[..., n]
-        sizes.append(total.certainly_lt(0.0).cumprod(1).sum(1))
+        total = rounding.add_up(total, largest[..., n])
+        sizes.append((total < 0).to(torch.int64).cumprod(1).sum(1))
     return torch.stack(sizes, 1)
 
 
-def _token_sets(harm: Tensor, base: Interval) -> Tensor:
+def _token_sets(harm: Tensor, base: Tensor) -> Tensor:
     """``[Q, K−1, T]`` masks: for each query and n, a set of tokens that passes."""
     best = torch.zeros(harm.shape[0], harm.shape[2], dtype=torch.int64)
     allowed = torch.zeros(*best.shape, harm.shape[1], dtype=torch.bool)
@@ -132,13 +140,11 @@ def _entries_of(bounds: _Bounds, m: int) -> list[SetContent]:
     weights = inside.over(bounds.reference[: m + 1, m, None, None])
     worst = weights * (bounds.token[: m + 1, :, m] + bounds.direct[: m + 1, m, None, None])
     at_max = worst[:, m, :-1]
-    base = worst[queries, queries, -1]
-    if k > 1:
-        base = base + at_max.sum(1)
-    only_max = _only_max(bounds, weights, m).tolist() if k > 1 else base.certainly_lt(0.0).tolist()
+    base = worst[queries, queries, -1] + at_max.sum(1)
+    only_max = _only_max(bounds, weights, m).tolist()
     allowed = None
     if m > 0 and k > 1:
-        allowed = _token_sets((worst[:, :m, :-1] - at_max[:, None]).hi, base)
+        allowed = _token_sets((worst[:, :m, :-1] - at_max[:, None]).hi, base.hi)
     entries = []
     for q in range(m + 1) if k > 1 else [m]:
         cells = [Cell(0, ())] if only_max[q] else []
