@@ -1,6 +1,6 @@
 """The soundness zoo: small models made to fool provers, each with the reason why it might.
 
-Every member has at most 8 tokens and 4 positions, so that `certkit.testing.truth` decides it completely.
+Every member has at most 8 tokens and 4 positions, so that `certkit.exact` decides it completely.
 Members are sorted by the number of their sequences: the first one a strategy breaks on is the smallest.
 """
 
@@ -13,8 +13,8 @@ import attrs
 import torch
 from torch import Tensor
 
+from certkit.exact import Truth, truth_of
 from certkit.testing.models import Kind, Sizes, skilled_weights, tiny_weights
-from certkit.testing.truth import Truth, truth_of
 
 __all__ = ["Specimen", "random_specimens", "zoo"]
 

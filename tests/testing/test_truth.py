@@ -10,8 +10,8 @@ import pytest
 from flint import arb, arb_mat
 from torch import Tensor
 
+from certkit.exact import Truth, truth_of
 from certkit.testing.models import Kind, Sizes, tiny_weights
-from certkit.testing.truth import Truth, truth_of
 from certkit.testing.zoo import Specimen, zoo
 
 

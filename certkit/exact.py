@@ -1,4 +1,4 @@
-"""The truth about a tiny model: every sequence decided, exactly.
+"""The truth about a model: any sequence decided exactly, a tiny model completely.
 
 Independent of the rest of `certkit`, of every strategy and of the auditor. Path tables are exact rationals;
 attention weights are balls (Arb) whose precision is raised until a comparison is decided. A tie is
