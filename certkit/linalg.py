@@ -11,13 +11,14 @@ See docs/explanation/arithmetic.md for the derivation of each constant below.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from certkit import rounding
+from certkit import cost, rounding
 
 Bounds = tuple[Tensor, Tensor]
 
@@ -76,6 +77,67 @@ def sum_upper(x: Tensor) -> Tensor:
     return (
         upper if bool(torch.isfinite(error.sum())) else torch.where(torch.isfinite(error), upper, torch.inf)
     )
+
+
+@lru_cache(maxsize=64)
+def _outer_factor(terms: int) -> float:
+    """c such that ``E = fl(c · fl(M)) + TINY``, M the sum of the terms' largest sizes, pays for the
+    rounding of ``terms - 1`` additions in a row and of E's own addition to the first term."""
+    growth = gamma(max(terms - 1, 1)) * (1 + _U)
+    return rounding.fraction_up(growth / (1 - growth) / (1 - gamma(terms)) / (1 - _U))
+
+
+def _with_outer_error(terms: Sequence[Tensor]) -> Tensor:
+    """The first term, raised by an a-priori bound of the rounding errors of a plain outer sum."""
+    size = terms[0].abs().amax(-1, keepdim=True)
+    for term in terms[1:]:
+        size = size + term.abs().amax(-1, keepdim=True)
+    return rounding.add_up(terms[0], size * _outer_factor(len(terms)) + rounding.TINY)
+
+
+def outer_sum_upper(terms: Sequence[Tensor]) -> Tensor:
+    """Upper bounds of all sums with one element of each term: ``[…, n1], […, n2], … → […, n1, n2, …]``.
+
+    One plain addition per element: the rounding error of the whole row, at most about ``k u Σ max|term|``
+    for k terms, is added to the first term beforehand. The terms are exact numbers or upper bounds
+    themselves.
+
+    >>> outer_sum_upper([torch.ones(2).double(), torch.tensor([0.0, 1.0]).double()])[1, 1].item() >= 2
+    True
+    """
+    return terms[0] if len(terms) == 1 else _outer_sum([_with_outer_error(terms), *terms[1:]])
+
+
+def _outer_sum(terms: Sequence[Tensor]) -> Tensor:
+    total = terms[0]
+    for term in terms[1:]:
+        ones = [1] * (total.ndim - term.ndim + 1)
+        total = total.unsqueeze(-1) + term.reshape(*term.shape[:-1], *ones, term.shape[-1])
+        cost.record(flops=total.numel())
+    return total
+
+
+def max_outer_sum_upper(terms: Sequence[Tensor]) -> Tensor:
+    """Upper bounds of ``max over x of Σ_i terms[i][x, t_i]``: ``[X, n1], [X, n2], … → [n1, n2, …]``.
+
+    One plain addition and one maximum per x and element, in a buffer of the size of the result; the error
+    bound is that of `outer_sum_upper`. An empty X gives −inf.
+    """
+    best = terms[0].new_full([term.shape[-1] for term in terms], -torch.inf)
+    rows = len(terms[0])
+    if rows == 0:
+        return best
+    cost.record(comparisons=(rows - 1) * best.numel())
+    if len(terms) == 1:
+        return terms[0].amax(0)
+    cost.record(flops=rows * best.numel())
+    buffer = torch.empty_like(best)
+    raised = _with_outer_error(terms)
+    for x in range(rows):
+        head = _outer_sum([raised[x], *[term[x] for term in terms[1:-1]]])
+        torch.add(head.unsqueeze(-1), terms[-1][x], out=buffer)
+        torch.maximum(best, buffer, out=best)
+    return best
 
 
 # --- products ---
