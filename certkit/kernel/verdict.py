@@ -1,8 +1,10 @@
-"""The answer of an audit."""
+"""The answer of an audit, and the finding that ends one early."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 #: Exit code of each verdict.
 EXIT_CODES = {"verified": 0, "refuted": 1, "refused": 2, "undecided": 3, "sampled": 3}
@@ -40,3 +42,28 @@ class Verdict:
     def exit_code(self) -> int:
         """0 verified, 1 refuted, 2 refused, 3 undecided or sampled."""
         return EXIT_CODES[self.verdict]
+
+    def as_json(self) -> dict[str, object]:
+        """The fields for one JSON line; integers above 2⁵³ as strings."""
+        fields = asdict(self)
+        for name in ("audited_correct", "total"):
+            fields[name] = fields[name] if fields[name] <= 1 << 53 else str(fields[name])
+        return fields
+
+
+class Finding(Exception):
+    """A certificate cannot be verified: the verdict, the rule that decided, the place, a counterexample."""
+
+    def __init__(
+        self, verdict: str, rule: str, where: str, counterexample: tuple[int, ...] | None = None
+    ) -> None:
+        super().__init__(verdict, rule, where, counterexample)  # all of it, so that it survives pickling
+        self.verdict, self.rule, self.where, self.counterexample = verdict, rule, where, counterexample
+
+
+def kernel_sha256() -> str:
+    """SHA-256 over the auditor's source files in name order: name, NUL, bytes, NUL."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()

@@ -1,0 +1,74 @@
+"""``certkit audit CERT… MODEL``, and ``python -m certkit.kernel`` for the same."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from certkit.kernel.audit import audit
+from certkit.kernel.verdict import EXIT_CODES, Verdict
+
+_HELP = """Check certificates against a weights file, trusting neither the program that made them nor the
+file. Exit code 0: verified; 1: refuted, or the model is another one; 2: usage, or a file that cannot be read;
+3: undecided, or only a sample was checked."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Audit the certificates named on the command line and return the exit code."""
+    parser = argparse.ArgumentParser(prog="certkit audit", description=_HELP)
+    parser.add_argument("certificates", metavar="CERT", nargs="+", help="certificate files")
+    parser.add_argument("model", metavar="MODEL", help="safetensors file with the weights")
+    parser.add_argument("--sample", metavar="N", type=_positive, help="decide N classes drawn at random")
+    parser.add_argument("--jobs", metavar="N", type=_positive, default=1, help="processes to use (default 1)")
+    parser.add_argument("--json", action="store_true", help="one JSON object per certificate on stdout")
+    try:
+        options = parser.parse_args(argv)
+    except SystemExit as end:
+        return 2 if end.code else 0
+    verdicts = []
+    for path in options.certificates:
+        verdict = audit(path, options.model, options.sample, options.jobs)
+        verdicts.append(verdict)
+        print(json.dumps({"path": path} | verdict.as_json()) if options.json else _describe(path, verdict))
+        sys.stdout.flush()
+    if not options.json:
+        print(_last_line(verdicts))
+    found = {verdict.exit_code for verdict in verdicts}
+    return next(code for code in (1, 2, 3, 0) if code in found)
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a positive integer")
+    return int(text)
+
+
+def _describe(path: str, verdict: Verdict) -> str:
+    lines = [f"certificate     {path}", f"verdict         {verdict.verdict}"]
+    if verdict.where:
+        lines.append(f"rule            {verdict.rule}: {verdict.where}")
+    if verdict.counterexample is not None:
+        lines.append(f"counterexample  {' '.join(map(str, verdict.counterexample))}  (misclassified)")
+    if verdict.total:
+        lines.append(f"audited         {verdict.audited_correct} of {verdict.total} sequences proved correct")
+    lines.append(f"precision       {verdict.precision_bits} bits at most")
+    lines.append(f"seconds         {verdict.seconds:.1f}")
+    lines.append(f"auditor         sha256 {verdict.kernel_sha256}")
+    return "\n".join(lines)
+
+
+def _last_line(verdicts: list[Verdict]) -> str:
+    kinds = {verdict.verdict for verdict in verdicts}
+    if kinds == {"verified"}:
+        return "s VERIFIED"
+    if kinds <= {"verified", "sampled"}:
+        drawn = [verdict.sampled for verdict in verdicts if verdict.sampled is not None]
+        return f"s SAMPLED {sum(n for n, _ in drawn)}/{sum(n for _, n in drawn)}"
+    return "s NOT VERIFIED"
+
+
+__all__ = ["EXIT_CODES", "main"]
+
+if __name__ == "__main__":
+    sys.exit(main())

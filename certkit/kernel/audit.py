@@ -1,0 +1,138 @@
+"""The audit of one certificate against one model, in three steps: read, check what is countable, decide."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from multiprocessing import Pool
+from typing import NamedTuple
+
+from certkit.kernel.counting import check_entry, contribution
+from certkit.kernel.counts import check_count
+from certkit.kernel.model import Model
+from certkit.kernel.reader import Entry, Statement, read_certificate
+from certkit.kernel.sets import PRECISIONS, SetRule, never_fails
+from certkit.kernel.tails import check_tail
+from certkit.kernel.verdict import Finding, Verdict, kernel_sha256
+from certkit.kernel.weights import read_weights
+
+
+class Outcome(NamedTuple):
+    """What deciding one class gave: the precision needed, or the finding."""
+
+    correct: int
+    bits: int
+    finding: Finding | None
+
+
+def audit(certificate: str, model: str, sample: int | None = None, jobs: int = 1) -> Verdict:
+    """Decide a certificate against a model; never raises for what the two files may hold.
+
+    Args:
+        certificate: path of the certificate.
+        model: path of the safetensors file.
+        sample: decide only so many classes, drawn at random; such an audit never verifies.
+        jobs: processes to use.
+    """
+    start = time.monotonic()
+    correct = total = 0
+    bits, drawn = PRECISIONS[0], None
+    finding: Finding | None = None
+    try:
+        statement, entries = read_certificate(certificate)
+        _check_semantics(statement)
+        weights = read_weights(model)
+        if weights.sha256 != statement.model:
+            raise Finding("refuted", "model", f"the certificate is about model {statement.model}")
+        subject = Model(weights)
+        total = subject.vocab**subject.k
+        check_claim(statement, entries, subject)
+        chosen = list(entries)
+        if sample is not None:
+            chosen = random.SystemRandom().sample(chosen, min(sample, len(chosen)))
+            drawn = len(chosen), len(entries)
+        for outcome in _decide_all(subject, chosen, statement.correct_at_most is not None, jobs):
+            correct, bits = correct + outcome.correct, max(bits, outcome.bits)
+            finding = finding or outcome.finding
+            if outcome.finding is not None and outcome.finding.verdict == "refuted":
+                finding = outcome.finding
+                break
+    except Finding as end:
+        finding = end
+    seconds = time.monotonic() - start
+    if finding is not None:
+        where = finding.verdict, finding.rule, finding.where
+    else:
+        where = ("verified" if drawn is None else "sampled", "all", "")
+    example = finding.counterexample if finding else None
+    return Verdict(*where, correct, total, drawn, bits, seconds, example, kernel_sha256())
+
+
+def _check_semantics(statement: Statement) -> None:
+    if statement.task != "max-of-k":
+        raise Finding("refused", "task", f"task {statement.task[:40]!r} is unknown to this auditor")
+    if statement.semantics != "real":
+        raise Finding("refused", "semantics", f"{statement.semantics[:40]!r} is unknown to this auditor")
+
+
+def check_claim(statement: Statement, entries: tuple[Entry, ...], model: Model) -> None:
+    """Raise a `Finding` unless the content is well formed and adds up to exactly the claim."""
+    if (statement.k, statement.vocab) != (model.k, model.vocab):
+        raise Finding("refuted", "statement", f"the model has k={model.k} and vocab={model.vocab}")
+    previous = (-1, -1)
+    correct = failing = 0
+    for entry in entries:
+        if (entry.q, entry.m) <= previous:
+            raise Finding("refuted", "order", f"q={entry.q} m={entry.m} after {previous}")
+        previous = entry.q, entry.m
+        check_entry(entry, model.k, model.vocab)
+        passing, wrong = contribution(entry, model.k)
+        correct, failing = correct + passing, failing + wrong
+    total = model.vocab**model.k
+    found = {"total": total, "correct_at_least": correct, "correct_at_most": total - failing}
+    for name, value in found.items():
+        claimed = getattr(statement, name)
+        if claimed is not None and claimed != value:
+            raise Finding("refuted", "claim", f"{name} is {claimed}, the content adds up to {value}")
+
+
+def decide(model: Model, entry: Entry, confirm: bool) -> Outcome:
+    """Decide the content of one class."""
+    bits = PRECISIONS[0]
+    try:
+        if entry.kind == "sets":
+            rule = SetRule(model, entry, confirm)
+            rule.check()
+            bits = rule.bits
+        else:
+            check_row = check_tail if entry.kind == "tails" else check_count
+            rows = {row.x: row for row in entry.rows}
+            for x in range(model.vocab):
+                if x in rows:
+                    bits = max(bits, check_row(model, entry, rows[x]))
+                elif x != entry.m:
+                    bits = max(bits, never_fails(model, entry, x))
+    except Finding as finding:
+        return Outcome(0, bits, finding)
+    return Outcome(contribution(entry, model.k)[0], bits, None)
+
+
+def _decide_all(model: Model, entries: list[Entry], confirm: bool, jobs: int) -> Iterator[Outcome]:
+    if jobs <= 1:
+        yield from (decide(model, entry, confirm) for entry in entries)
+        return
+    with Pool(jobs, _share, (model, confirm)) as pool:
+        yield from pool.imap_unordered(_decide_shared, entries, chunksize=8)
+
+
+_shared: tuple[Model, bool]
+
+
+def _share(model: Model, confirm: bool) -> None:
+    global _shared
+    _shared = model, confirm
+
+
+def _decide_shared(entry: Entry) -> Outcome:
+    return decide(_shared[0], entry, _shared[1])

@@ -1,0 +1,88 @@
+"""The rule for counts: bin the terms outward, and count the sequences whose binned sum is high enough.
+
+With v_p(t) = f_p(t)·e^{−shift}, a width w > 0, any offset o, and j = K−1 non-query positions:
+if a sequence fails for x, then Σ v_p(t_p) ≥ −v_j(q), so Σ ⌈(v_p − o)/w⌉ ≥ ⌈(−v_j(q) − j·o)/w⌉; and if
+Σ ⌊(v_p + o)/w⌋ ≥ ⌈(−v_j(q) + j·o)/w⌉, then it fails for x. Rounding the left side up and the right side down
+keeps the first statement true; rounding the left side down and the right side up keeps the second.
+"""
+
+from __future__ import annotations
+
+from flint import arb, ctx, fmpz_poly
+
+from certkit.kernel.model import Model, attention, floor_of
+from certkit.kernel.reader import Entry, Row
+from certkit.kernel.sets import scaled, terms
+from certkit.kernel.verdict import Finding
+
+PRECISIONS = (64, 128, 256, 512, 1024)
+MAX_BINS = 1 << 16
+
+
+def check_count(model: Model, entry: Entry, row: Row) -> int:
+    """Raise a `Finding` unless least ≤ lower(x) and upper(x) ≤ most; return the precision that was needed."""
+    for bits in PRECISIONS:
+        lower, upper = recount(model, entry, row, bits)
+        if row.failing_at_least <= lower and upper <= row.failing_at_most:
+            return bits
+    claim = f"failing between {row.failing_at_least} and {row.failing_at_most}, recounted {lower} to {upper}"
+    raise Finding("refuted", "count", f"q={entry.q} m={entry.m} x={row.x}: {claim}")
+
+
+def recount(model: Model, entry: Entry, row: Row, bits: int) -> tuple[int, int]:
+    """Return numbers (lower, upper) that bound how many sequences of the class fail for x."""
+    view = terms(model, entry, row.x, bits)
+    weight = attention(model, entry.q, entry.m, bits)
+    ctx.prec = bits + 64
+    width, offset = map(arb, row.numbers)
+    # The terms are integers; each of their units is `unit` widths. Both are written in units of 2^−fine.
+    unit = (weight.top * model.score_unit() - arb(entry.shift)).exp() / width
+    unit *= arb(2) ** -(model.exponent + 2 * bits)
+    fine = max(0, 2 * bits - floor_of((unit * arb(2) ** (1 << 20)).log() / arb(2).log()) + (1 << 20))
+    if fine > 1 << 20:
+        raise Finding("undecided", "count", f"q={entry.q} m={entry.m} x={row.x}: width out of all proportion")
+    scale, shift = _ends(unit * arb(2) ** fine), _ends(offset / width * arb(2) ** fine)
+    drift = [(len(view.high) - 1) * end for end in shift]
+
+    def above(value: int) -> int:
+        return scaled(value, *scale)
+
+    def below(value: int) -> int:
+        return -scaled(-value, *scale)
+
+    up = [[-(shift[0] - above(value) >> fine) for value in values] for values in view.high[:-1]]
+    down = [[below(value) + shift[0] >> fine for value in values] for values in view.low[:-1]]
+    need_up = -(above(view.high[-1][entry.q]) + drift[1] >> fine)
+    need_down = -(below(view.low[-1][entry.q]) - drift[1] >> fine)
+    return _number(down, need_down, entry), _number(up, need_up, entry)
+
+
+def _ends(ball: arb) -> tuple[int, int]:
+    return floor_of(ball), -floor_of(-ball)
+
+
+def _number(rows: list[list[int]], need: int, entry: Entry) -> int:
+    """Return the exact number of sequences of the class with Σ rows[p][t_p] ≥ need.
+
+    In z^(largest − value) the condition bounds the degree, so the polynomials are cut after `room`. If q < m,
+    the sequences without m, counted with the same bins, are taken away.
+    """
+    tops = [max(values) for values in rows]
+    room = sum(tops) - need
+    if room < 0:
+        return 0
+    if room >= MAX_BINS:
+        raise Finding("refuted", "count", f"q={entry.q} m={entry.m}: {room} bins are more than {MAX_BINS}")
+    every, without = fmpz_poly([1]), fmpz_poly([1])
+    for values, top in zip(rows, tops, strict=True):
+        slacks = [top - value for value in values]
+        tally = [0] * (1 + max((slack for slack in slacks if slack <= room), default=0))
+        for slack in slacks[:-1]:
+            if slack <= room:
+                tally[slack] += 1
+        if entry.q < entry.m:
+            without = without.mul_low(fmpz_poly(tally), room + 1)
+        if slacks[-1] <= room:
+            tally[slacks[-1]] += 1
+        every = every.mul_low(fmpz_poly(tally), room + 1)
+    return int(every(1)) - (int(without(1)) if entry.q < entry.m else 0)

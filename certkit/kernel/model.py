@@ -1,0 +1,103 @@
+"""The model as exact integers, and integer enclosures of its attention weights.
+
+For query q, key token t at position p and output x, with r = W_E[q] + W_pos[K−1] and O = W_V·W_O·W_U,
+
+    score = (token[q][t] + place[q][p]) · unit      token = r·W_Q·(W_E[t]·W_K)ᵀ, place = r·W_Q·(W_pos[p]·W_K)ᵀ
+    out   = (evou[x][t] + pvou[x][p] + eupu[x][q]) · 2^−exponent    the rows of W_E·O, W_pos·O, r·W_U, by x
+
+where the tables are exact integers and unit = 2^−score_exponent/√d_head. The *gain* of x over m is out less
+the same with m in place of x. Multiplying logit[x] − logit[m] by the positive softmax denominator shows: the
+model is correct on a sequence of the class (q, m) exactly if Σ_p exp(score_p)·gain_p < 0 for every x ≠ m.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from operator import sub
+
+from flint import arb, ctx, fmpz_mat
+
+from certkit.kernel.reader import refuse
+from certkit.kernel.verdict import Finding
+from certkit.kernel.weights import Matrix, Weights
+
+
+class Model:
+    """Sizes, model digest, and the exact tables above."""
+
+    def __init__(self, weights: Weights) -> None:
+        self.sha256, w = weights.sha256, weights.matrices
+        size = {name: (len(matrix.rows), len(matrix.rows[0])) for name, matrix in w.items()}
+        (self.vocab, width), self.k, self.d_head = size["W_E"], size["W_pos"][0], size["W_Q"][1]
+        expected = {"W_E": (self.vocab, width), "W_pos": (self.k, width), "W_U": (width, self.vocab)}
+        expected |= dict.fromkeys(("W_Q", "W_K", "W_V"), (width, self.d_head))
+        if size != expected | {"W_O": (self.d_head, width)}:
+            refuse("model", f"the shapes of the tensors do not fit together: {size}")
+        last = Matrix([w["W_pos"].rows[-1]] * self.vocab, w["W_pos"].exponent)
+        (embedded, positioned), exponent = _align(w["W_E"], last)
+        sums = [list(map(int.__add__, a, b)) for a, b in zip(embedded, positioned, strict=True)]
+        query = Matrix(sums, exponent)
+        asked = _product(query, w["W_Q"])
+        keys = [_turned(_product(w[name], w["W_K"])) for name in ("W_E", "W_pos")]
+        (self.token, self.place), self.score_exponent = _align(*(_product(asked, key) for key in keys))
+        out = _product(_product(w["W_V"], w["W_O"]), w["W_U"])
+        paths = _product(w["W_E"], out), _product(w["W_pos"], out), _product(query, w["W_U"])
+        (self.evou, self.pvou, self.eupu), self.exponent = _align(*map(_turned, paths))
+
+    def gains(self, q: int, m: int, x: int) -> tuple[list[int], list[int]]:
+        """Return exact lists G (by token ≤ m) and c (by position) with gain_p(t, x) = G[t] + c[p]."""
+        direct = self.eupu[x][q] - self.eupu[m][q]
+        tokens = list(map(sub, self.evou[x][: m + 1], self.evou[m]))
+        return tokens, [direct + a - b for a, b in zip(self.pvou[x], self.pvou[m], strict=True)]
+
+    def score_unit(self) -> arb:
+        """Return the unit of the scores, at the current precision."""
+        return arb(1) / (arb(self.d_head).sqrt() * arb(2) ** self.score_exponent)
+
+
+def _product(a: Matrix, b: Matrix) -> Matrix:
+    product = fmpz_mat(a.rows) * fmpz_mat(b.rows)
+    return Matrix([[int(number) for number in row] for row in product.tolist()], a.exponent + b.exponent)
+
+
+def _turned(a: Matrix) -> Matrix:
+    return Matrix([list(column) for column in zip(*a.rows, strict=True)], a.exponent)
+
+
+def _align(*matrices: Matrix) -> tuple[list[list[list[int]]], int]:
+    """Return the rows of all matrices over one common exponent, and that exponent."""
+    exponent = max(a.exponent for a in matrices)
+    return [[[n << exponent - a.exponent for n in row] for row in a.rows] for a in matrices], exponent
+
+
+class Attention:
+    """Enclosures of the attention weights of one class (q, m), up to one positive factor.
+
+    ``low[p][t] ≤ exp(score_p(t))/factor ≤ high[p][t]``, factor = exp(top·unit)/4^bits, for t ≤ m.
+    """
+
+    def __init__(self, model: Model, q: int, m: int, bits: int) -> None:
+        tokens, places = model.token[q][: m + 1], model.place[q]
+        self.top = max(tokens) + max(places)
+        self.token, self.place = exponentials(model, tokens, bits), exponentials(model, places, bits)
+        self.low = [[t * p for t, _ in self.token] for p, _ in self.place]
+        self.high = [[t * p for _, t in self.token] for _, p in self.place]
+
+
+def exponentials(model: Model, scores: list[int], bits: int) -> list[tuple[int, int]]:
+    """Return integers ``0 ≤ low ≤ exp((score − max)·unit)·2^bits ≤ high`` for each score."""
+    ctx.prec = bits + 64  # every precision is sound; this one keeps high − low small
+    unit, top = model.score_unit(), max(scores)
+    balls = [((score - top) * unit).exp() * arb(2) ** bits for score in scores]
+    return [(max(0, floor_of(ball)), -floor_of(-ball)) for ball in balls]
+
+
+def floor_of(ball: arb) -> int:
+    """Return the floor of the lower end of a ball, which no number in it is below."""
+    if not ball.is_finite():
+        raise Finding("undecided", "precision", "a number overflowed the auditor's arithmetic")
+    mantissa, exponent = map(int, ball.lower().man_exp())  # exact: a dyadic
+    return mantissa << exponent if exponent >= 0 else mantissa >> -exponent
+
+
+attention = lru_cache(maxsize=16)(Attention)

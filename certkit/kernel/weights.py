@@ -1,0 +1,113 @@
+"""The auditor's reader of weights: safetensors to exact integers, and the digest that names a model.
+
+Every stored number is a multiple of a power of two, so a tensor is a matrix of integers and one exponent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import struct
+from typing import Any, NamedTuple
+
+from certkit.kernel.reader import parse_json, read_bounded, refuse
+
+MAX_BYTES = 1 << 28
+MAX_HEADER = 1 << 20
+MAX_SIDE = 4096
+_FORMATS = {"F32": ("f", 4), "F16": ("e", 2), "BF16": ("f", 2), "F64": ("d", 8)}
+_NAMES = ("W_E", "W_K", "W_O", "W_Q", "W_U", "W_V", "W_pos")
+
+
+class Matrix(NamedTuple):
+    """Exact numbers ``rows[i][j] · 2^−exponent``."""
+
+    rows: list[list[int]]
+    exponent: int
+
+
+class Weights(NamedTuple):
+    """The seven matrices by name, and the model digest."""
+
+    matrices: dict[str, Matrix]
+    sha256: str
+
+
+def read_weights(path: str) -> Weights:
+    """Read a safetensors file that holds the seven matrices and nothing else."""
+    data = read_bounded(path, MAX_BYTES)
+    header_bytes = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or header_bytes > min(MAX_HEADER, len(data) - 8):
+        refuse("model", f"{path} is not a safetensors file")
+    header = parse_json(data[8 : 8 + header_bytes], f"the header of {path}")
+    if type(header) is not dict:
+        refuse("model", f"the header of {path} is not an object")
+    header.pop("__metadata__", None)
+    if sorted(header) != sorted(_NAMES):
+        refuse("model", f"{path} must hold the tensors {', '.join(_NAMES)}, not {sorted(header)}"[:300])
+    buffer, digest, end = data[8 + header_bytes :], hashlib.sha256(), 0
+    for name in sorted(header, key=lambda name: _offsets(header[name])):
+        start, stop = _offsets(header[name])
+        if start != end:
+            refuse("model", f"{path}: tensor {name} overlaps another or leaves a hole")
+        end = stop
+    if end != len(buffer):
+        refuse("model", f"{path}: the tensors take {end} bytes, the file has {len(buffer)}")
+    matrices = {}
+    for name in sorted(header):
+        start, stop = _offsets(header[name])
+        dtype, (height, width) = header[name]["dtype"], _shape(header[name], name)
+        if (
+            type(dtype) is not str
+            or dtype not in _FORMATS
+            or height * width * _FORMATS[dtype][1] != stop - start
+        ):
+            refuse("model", f"{path}: tensor {name} has dtype {dtype!r} or a size that is not its shape's")
+        digest.update(f"{name}\0{dtype}\0{height},{width}\0".encode() + buffer[start:stop])
+        matrices[name] = _decode(buffer[start:stop], dtype, width, name)
+    return Weights(matrices, digest.hexdigest())
+
+
+def _offsets(tensor: Any) -> tuple[int, int]:
+    if type(tensor) is not dict or tensor.keys() != {"dtype", "shape", "data_offsets"}:
+        refuse("model", "a tensor of the model has no dtype, shape and data_offsets")
+    offsets = tensor["data_offsets"]
+    if (
+        type(offsets) is not list
+        or list(map(type, offsets)) != [int, int]
+        or not 0 <= offsets[0] <= offsets[1]
+    ):
+        refuse("model", "data_offsets of a tensor must be [start, end]")
+    return offsets[0], offsets[1]
+
+
+def _shape(tensor: Any, name: str) -> tuple[int, int]:
+    shape = tensor["shape"]
+    if type(shape) is not list or list(map(type, shape)) != [int, int]:
+        refuse("model", f"tensor {name} must be a matrix")
+    if not 1 <= min(shape) <= max(shape) <= MAX_SIDE:
+        refuse("model", f"tensor {name} must have 1 to {MAX_SIDE} rows and columns, not {shape}"[:200])
+    return shape[0], shape[1]
+
+
+def _decode(raw: bytes, dtype: str, width: int, name: str) -> Matrix:
+    """Return the numbers of one tensor as integers over a common power of two."""
+    if dtype == "BF16":  # the upper half of a float32
+        raw = b"".join(b"\0\0" + raw[i : i + 2] for i in range(0, len(raw), 2))
+    letter = _FORMATS[dtype][0]
+    numbers = [number for (number,) in struct.iter_unpack("<" + letter, raw)]
+    if not all(map(math.isfinite, numbers)):
+        refuse("model", f"tensor {name} holds a number that is not finite")
+    if dtype == "F64" and any(not _is_float32(number) for number in numbers):
+        refuse("model", f"tensor {name} is float64 and not exactly float32")
+    ratios = [number.as_integer_ratio() for number in numbers]  # the denominators are powers of two
+    exponent = max(bottom.bit_length() - 1 for _, bottom in ratios)
+    integers = [(top << exponent) // bottom for top, bottom in ratios]
+    return Matrix([integers[i : i + width] for i in range(0, len(integers), width)], exponent)
+
+
+def _is_float32(number: float) -> bool:
+    try:
+        return bool(struct.unpack("<f", struct.pack("<f", number))[0] == number)
+    except OverflowError:
+        return False
