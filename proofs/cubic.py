@@ -88,11 +88,13 @@ def _bounds(model: Model, offset: Tensor) -> _Bounds:
     )
 
 
-def _only_max(bounds: _Bounds, weights: Interval, m: int) -> Tensor:
-    """``[m+1]`` (by query): whether the sequence with m at every non-query position is proved correct."""
-    paths, queries = bounds.paths, torch.arange(m + 1)
-    at_max, own = weights[:, m, :-1], weights[queries, queries, -1][:, None]
-    on_max = at_max.sum(1, keepdim=True)
+def _only_max(bounds: _Bounds, at_max: Interval, own: Interval, m: int) -> Tensor:
+    """``[m+1]`` (by query): whether the sequence with m at every non-query position is proved correct.
+
+    ``at_max [m+1, K−1]`` are the weights of m at the non-query positions, ``own [m+1]`` those of the query.
+    """
+    paths = bounds.paths
+    on_max, own = at_max.sum(1, keepdim=True), own[:, None]
     numerators = (
         on_max * paths.EVOU[m]
         + at_max @ paths.PVOU[:-1]
@@ -136,15 +138,17 @@ def _token_sets(harm: Tensor, base: Tensor) -> Tensor:
 def _entries_of(bounds: _Bounds, m: int) -> list[SetContent]:
     """The content of the classes (0, m) … (m, m)."""
     k, queries = bounds.paths.n_ctx, torch.arange(m + 1)
-    inside = bounds.weights[: m + 1, : m + 1]
-    weights = inside.over(bounds.reference[: m + 1, m, None, None])
-    worst = weights * (bounds.token[: m + 1, :, m] + bounds.direct[: m + 1, m, None, None])
-    at_max = worst[:, m, :-1]
-    base = worst[queries, queries, -1] + at_max.sum(1)
-    only_max = _only_max(bounds, weights, m).tolist()
+    reference = bounds.reference[: m + 1, m]
+    weights = bounds.weights[: m + 1, : m + 1, :-1].over(reference[:, None, None])
+    own = bounds.weights[queries, queries, -1].over(reference)
+    direct = bounds.direct[: m + 1, m]
+    worst = weights * (bounds.token[: m + 1, :-1, m] + direct[:, None, None])
+    at_max = worst[:, m]
+    base = own * (bounds.token[: m + 1, -1, m] + direct) + at_max.sum(1)
+    only_max = _only_max(bounds, weights[:, m], own, m).tolist()
     allowed = None
     if m > 0 and k > 1:
-        allowed = _token_sets((worst[:, :m, :-1] - at_max[:, None]).hi, base.hi)
+        allowed = _token_sets((worst[:, :m] - at_max[:, None]).hi, base.hi)
     entries = []
     for q in range(m + 1) if k > 1 else [m]:
         cells = [Cell(0, ())] if only_max[q] else []

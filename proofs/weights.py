@@ -80,5 +80,8 @@ def _compute_weights(model: Model) -> ScaledWeights:
 
 
 def attention_weights(model: Model) -> ScaledWeights:
-    """``e^(EQKE[q,t] + EQKP[q,p])``, shape ``[V, V, K]`` (query, token, position); kept in the workspace."""
+    """``e^(EQKE[q,t] + EQKP[q,p])``, shape ``[V, V, K]`` (query, token, position); kept in the workspace.
+
+    At the last position only ``t = q`` occurs; leave the others out before comparing exponents.
+    """
     return shared(model, ("proofs.weights", "attention_weights"), lambda: _compute_weights(model))
