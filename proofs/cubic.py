@@ -33,13 +33,15 @@ from torch import Tensor
 
 from certkit import cost, rounding
 from certkit.certificate import Cell, CertifiedSet, SetContent
-from certkit.interval import Interval
+from certkit.interval import Interval, where
 from proofs.cells import cell_from_mask, everything, largest_n, max_over_others
 from proofs.model import Model
 from proofs.paths import Paths, path_tables
 from proofs.strategy import ComplexityClass, Family, Semantics
 from proofs.weights import ScaledWeights, attention_weights
 from proofs.witness import require_tensor
+
+_CHUNK: Final = 2**18
 
 
 @attrs.frozen(eq=False)
@@ -88,21 +90,22 @@ def _bounds(model: Model, offset: Tensor) -> _Bounds:
     )
 
 
-def _only_max(bounds: _Bounds, at_max: Interval, own: Interval, m: int) -> Tensor:
-    """``[m+1]`` (by query): whether the sequence with m at every non-query position is proved correct.
-
-    ``at_max [m+1, K−1]`` are the weights of m at the non-query positions, ``own [m+1]`` those of the query.
-    """
-    paths = bounds.paths
-    on_max, own = at_max.sum(1, keepdim=True), own[:, None]
+def _only_max(bounds: _Bounds, queries: Tensor) -> Tensor:
+    """``[Q, V]``: for these queries and each m ≥ q, whether K−1 times m, then q, is proved correct."""
+    paths, weights = bounds.paths, bounds.weights
+    reference = bounds.reference[queries]
+    at_max = weights[queries, :, :-1].over(reference[:, :, None])
+    own = weights[queries, queries, -1][:, None].over(reference)
+    on_max = at_max.sum(-1)
     numerators = (
-        on_max * paths.EVOU[m]
+        on_max[:, :, None] * paths.EVOU
         + at_max @ paths.PVOU[:-1]
-        + own * (paths.EVOU[: m + 1] + paths.PVOU[-1])
-        + (on_max + own) * paths.EUPU[: m + 1]
+        + own[:, :, None] * (paths.EVOU[queries] + paths.PVOU[-1])[:, None]
+        + (on_max + own)[:, :, None] * paths.EUPU[queries][:, None]
     )
-    others = torch.arange(paths.vocab) != m
-    return (numerators[:, others] - numerators[:, m, None]).amax(1).certainly_lt(0.0)
+    tokens = torch.arange(paths.vocab)
+    lead = numerators - numerators[:, tokens, tokens][:, :, None]
+    return where(torch.eye(paths.vocab, dtype=torch.bool), -1.0, lead).amax(-1).certainly_lt(0.0)
 
 
 def _longest_prefixes(harm: Tensor, base: Tensor, order: Tensor) -> Tensor:
@@ -135,8 +138,8 @@ def _token_sets(harm: Tensor, base: Tensor) -> Tensor:
     return allowed
 
 
-def _entries_of(bounds: _Bounds, m: int) -> list[SetContent]:
-    """The content of the classes (0, m) … (m, m)."""
+def _entries_of(bounds: _Bounds, only_max: list[bool], m: int) -> list[SetContent]:
+    """The content of the classes (0, m) … (m, m); ``only_max[q]``: the n = 0 sequence is correct."""
     k, queries = bounds.paths.n_ctx, torch.arange(m + 1)
     reference = bounds.reference[: m + 1, m]
     weights = bounds.weights[: m + 1, : m + 1, :-1].over(reference[:, None, None])
@@ -145,7 +148,6 @@ def _entries_of(bounds: _Bounds, m: int) -> list[SetContent]:
     worst = weights * (bounds.token[: m + 1, :-1, m] + direct[:, None, None])
     at_max = worst[:, m]
     base = own * (bounds.token[: m + 1, -1, m] + direct) + at_max.sum(1)
-    only_max = _only_max(bounds, weights[:, m], own, m).tolist()
     allowed = None
     if m > 0 and k > 1:
         allowed = _token_sets((worst[:, :m] - at_max[:, None]).hi, base.hi)
@@ -187,7 +189,9 @@ class Cubic:
         if model.vocab == 1:
             return everything(model)
         bounds = _bounds(model, offset)
-        entries = [entry for m in range(model.vocab) for entry in _entries_of(bounds, m)]
+        rows = torch.arange(model.vocab).split(max(1, _CHUNK // model.vocab**2))
+        only_max = torch.cat([_only_max(bounds, queries) for queries in rows]).T.tolist()
+        entries = [entry for m in range(model.vocab) for entry in _entries_of(bounds, only_max[m], m)]
         return CertifiedSet(model.n_ctx, model.vocab, tuple(sorted(entries, key=lambda e: (e.q, e.m))))
 
     def unexplained_dimension(self, model: Model) -> int:
