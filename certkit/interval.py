@@ -20,19 +20,25 @@ from torch import Tensor
 
 from certkit import cost, linalg, rounding
 from certkit._interval import arithmetic
+from certkit._interval import einsum as _einsum
 from certkit._interval.arithmetic import Bounds
-from certkit._interval.base import all_finite, empty_mask, first_index, to_float64, with_empty
+from certkit._interval.base import Base, first_index, to_float64
 from certkit._interval.comparisons import Comparisons
+from certkit._interval.display import Display
 from certkit._interval.functions import Functions
+from certkit._interval.numbers import Numbers
 from certkit._interval.operand import Operand, bounds_of, finite_points
-from certkit._interval.shapes import Shapes
+from certkit._interval.reductions import Reductions
+from certkit._interval.sets import Overlap, Sets
+from certkit._interval.text import interval_ends, number
+from certkit._interval.torch_functions import torch_table
 
-__all__ = ["Interval", "cat", "stack", "where"]
+__all__ = ["Interval", "Overlap", "cat", "einsum", "stack", "where"]
 
-_OPERAND_TYPES = (Shapes, Tensor, float, int)
+_OPERAND_TYPES = (Base, Tensor, float, int)
 
 
-class Interval(Shapes, Comparisons, Functions):
+class Interval(Reductions, Comparisons, Functions, Numbers, Sets, Display):
     """A tensor of intervals. Made by `exact`, `hull`, `ball`, `from_decimal`; immutable.
 
     >>> x = Interval.exact(torch.tensor([1.0, 2.0]))
@@ -92,14 +98,24 @@ class Interval(Shapes, Comparisons, Functions):
         return cls._unchecked(rounding.sub_down(centre, radius), rounding.add_up(centre, radius))
 
     @classmethod
-    def from_decimal(cls, text: str) -> Self:
+    def from_decimal(cls, literal: str) -> Self:
         """The tightest interval around a decimal or rational literal such as ``"0.1"``, ``"1e-3"``,
         ``"2/3"``.
 
         >>> Interval.from_decimal("0.1").wid().item() > 0
         True
         """
-        return cls.from_fraction(Fraction(text.strip()))
+        return cls.from_fraction(number(literal))
+
+    @classmethod
+    def from_text(cls, literal: str) -> Self:
+        """The tightest interval around an IEEE 1788 literal: ``"[1, 2/3e1]"``, ``"3.56?1"``, ``"[empty]"`` …
+
+        Raises:
+            ValueError: not a literal of a bare interval, or bounds that hold no real number.
+        """
+        lo, hi = interval_ends(literal)
+        return cls._unchecked(torch.tensor(lo, dtype=torch.float64), torch.tensor(hi, dtype=torch.float64))
 
     @classmethod
     def from_fraction(cls, value: Fraction) -> Self:
@@ -204,6 +220,16 @@ class Interval(Shapes, Comparisons, Functions):
         """``{√x : x ≥ 0}``, tightest; empty where no member is ≥ 0."""
         return self._counted(arithmetic.sqrt(self._bounds))
 
+    def fma(self, factor: Operand, term: Operand) -> Self:
+        """``{x y + z}``, tightest: one rounding."""
+        bounds = arithmetic.fma(self._bounds, bounds_of(factor, self), bounds_of(term, self))
+        cost.record(flops=2 * bounds[0].numel())
+        return self._unchecked(*bounds)
+
+    def neg(self) -> Self:
+        """``{−x}``, exactly."""
+        return -self
+
     def reciprocal(self) -> Self:
         """``{1/x : x ≠ 0}``, tightest."""
         one = torch.ones((), dtype=torch.float64, device=self.device)
@@ -221,97 +247,15 @@ class Interval(Shapes, Comparisons, Functions):
         cost.record(comparisons=bounds[0].numel())
         return self._unchecked(*bounds)
 
-    # --- reductions ---
-
-    def sum(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Self:
-        """Sums over ``dim`` (all dimensions by default), within about ``2 ceil(log2 n) u Σ|x|`` of the
-        exact bounds.
-        """
-        rows, shape = self._rows(dim, keepdim)
-        lo, hi = linalg.sum_lower(rows.lo), linalg.sum_upper(rows.hi)
-        if not all_finite(lo, hi):
-            empty = empty_mask(*rows._bounds).any(-1)
-            unbounded_below, unbounded_above = torch.isinf(rows.lo).any(-1), torch.isinf(rows.hi).any(-1)
-            lo, hi = torch.where(unbounded_below, -torch.inf, lo), torch.where(unbounded_above, torch.inf, hi)
-            lo, hi = with_empty(lo, hi, empty)
-        cost.record(flops=max(self.numel() - lo.numel(), 0))
-        return self._unchecked(lo.reshape(shape), hi.reshape(shape))
-
-    def mean(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Self:
-        """The sum over ``dim`` divided by the number of terms."""
-        total = self.sum(dim, keepdim)
-        return total / (self.numel() // max(total.numel(), 1))
-
-    def _rows(self, dim: int | Sequence[int] | None, keepdim: bool) -> tuple[Self, torch.Size]:
-        """Self with the reduced dimensions last and flattened, and the shape of the reduction's result."""
-        dims = range(self.ndim) if dim is None else [dim] if isinstance(dim, int) else dim
-        reduced = sorted({d % self.ndim for d in dims}) if self.ndim else []
-        kept = [d for d in range(self.ndim) if d not in reduced]
-        shape = [1 if d in reduced else n for d, n in enumerate(self.shape) if keepdim or d not in reduced]
-        length = 1
-        for d in reduced:
-            length *= self.shape[d]
-        rows = self.permute(*kept, *reduced) if self.ndim else self
-        return rows.reshape(*[self.shape[d] for d in kept], length), torch.Size(shape)
-
-    def _selected(self, lo: Tensor, hi: Tensor, dims: tuple[int, ...], keepdim: bool) -> Self:
-        cost.record(comparisons=max(self.numel() - lo.numel(), 0))
-        if not all_finite(lo, hi):
-            lo, hi = with_empty(lo, hi, torch.amax(empty_mask(*self._bounds), dim=dims, keepdim=keepdim))
-        return self._unchecked(lo, hi)
-
-    def amax(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Self:
-        """``{max over dim}``, tightest."""
-        dims = _dims(dim)
-        lo = torch.amax(self.lo, dim=dims, keepdim=keepdim)
-        hi = lo if self._is_point else torch.amax(self.hi, dim=dims, keepdim=keepdim)
-        return self._selected(lo, hi, dims, keepdim)
-
-    def amin(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Self:
-        """``{min over dim}``, tightest."""
-        dims = _dims(dim)
-        lo = torch.amin(self.lo, dim=dims, keepdim=keepdim)
-        hi = lo if self._is_point else torch.amin(self.hi, dim=dims, keepdim=keepdim)
-        return self._selected(lo, hi, dims, keepdim)
-
-    def cummax(self, dim: int) -> Self:
-        """Running maxima along ``dim``, tightest. (torch also returns indices; for intervals there are
-        none.)
-        """
-        return self._running(torch.cummax, dim)
-
-    def cummin(self, dim: int) -> Self:
-        """Running minima along ``dim``, tightest."""
-        return self._running(torch.cummin, dim)
-
-    def _running(self, scan: Any, dim: int) -> Self:
-        cost.record(comparisons=self.numel())
-        lo = scan(self.lo, dim).values
-        hi = lo if self._is_point else scan(self.hi, dim).values
-        if not all_finite(lo, hi):
-            seen = torch.cumsum(empty_mask(*self._bounds).to(torch.int64), dim) > 0
-            lo, hi = with_empty(lo, hi, seen)
-        return self._unchecked(lo, hi)
-
-    # --- numbers and sets ---
-
-    def wid(self) -> Tensor:
-        """``hi − lo`` rounded up (NaN where empty)."""
-        return torch.where(empty_mask(*self._bounds), torch.nan, rounding.sub_up(self.hi, self.lo))
-
-    def contains(self, value: Operand) -> Tensor:
-        """True where the value (a number, a tensor, or all of an interval) is in self."""
-        lo, hi = bounds_of(value, self, "value")
-        return (self.lo <= lo) & (hi <= self.hi) | empty_mask(lo, hi)
-
-    def is_empty(self) -> Tensor:
-        """True where there is no member."""
-        return empty_mask(*self._bounds)
-
-
-def _dims(dim: int | Sequence[int] | None) -> tuple[int, ...]:
-    """The dimensions to reduce, as torch's reductions take them: none named means all."""
-    return () if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
+    @classmethod
+    def __torch_function__(
+        cls, func: object, types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        handler = _TORCH.get(func)
+        if handler is None:
+            name = getattr(func, "__name__", func)
+            raise TypeError(f"torch function {name!r} is not defined for intervals; see dir(Interval)")
+        return handler(*args, **(kwargs or {}))
 
 
 def cat(intervals: Sequence[Interval], dim: int = 0) -> Interval:
@@ -337,3 +281,35 @@ def where(condition: Tensor, x: Interval | Tensor | float, y: Interval | Tensor 
     lo = torch.where(condition, x_lo, y_lo)
     hi = lo if x_lo is x_hi and y_lo is y_hi else torch.where(condition, x_hi, y_hi)
     return Interval._unchecked(lo, hi)
+
+
+def einsum(equation: str, left: Interval | Tensor, right: Interval | Tensor) -> Interval:
+    """Two-operand Einstein sum, ``torch.einsum("bij,bjk->bik", x, y)``, as one matrix product with its
+    bounds.
+
+    Subscripts of one operand that are not in the output are summed first.
+
+    Raises:
+        ValueError: an equation without ``->``, with an ellipsis, a repeated or an unknown letter.
+    """
+    x = left if isinstance(left, Interval) else Interval.exact(left)
+    y = right if isinstance(right, Interval) else Interval.exact(right)
+    a, b, output = _einsum.plan(equation, x.ndim, y.ndim)
+    x, a = _summed(x, a, b + output)
+    y, b = _summed(y, b, a + output)
+    batch = "".join(c for c in a if c in b and c in output)
+    summed = "".join(c for c in a if c in b and c not in output)
+    rows, columns = "".join(c for c in a if c not in b), "".join(c for c in b if c not in a)
+    sizes = {**dict(zip(a, x.shape, strict=True)), **dict(zip(b, y.shape, strict=True))}
+    product = _einsum.arranged(x, a, (batch, rows, summed)) @ _einsum.arranged(y, b, (batch, summed, columns))
+    found = batch + rows + columns
+    return product.reshape([sizes[c] for c in found]).permute([found.index(c) for c in output])
+
+
+def _summed(x: Interval, subscripts: str, kept: str) -> tuple[Interval, str]:
+    """``x`` summed over the letters that nothing else names."""
+    lonely = [d for d, c in enumerate(subscripts) if c not in kept]
+    return (x.sum(lonely) if lonely else x), "".join(c for c in subscripts if c in kept)
+
+
+_TORCH = torch_table(Interval, {"cat": cat, "concat": cat, "stack": stack, "where": where, "einsum": einsum})

@@ -25,6 +25,7 @@ on the robustness of TwoSum.
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import torch
@@ -38,6 +39,8 @@ __all__ = [
     "add_up",
     "div_down",
     "div_up",
+    "fma_down",
+    "fma_up",
     "fraction_down",
     "fraction_up",
     "mul_down",
@@ -271,6 +274,46 @@ def _root_error(a: Tensor) -> tuple[Tensor, Tensor]:
     return s, torch.where(torch.isinf(a) | (a == 0), 0.0, error)
 
 
+def _fused_error(a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """``a b + c`` as ``s`` and a number with the sign of the rest.
+
+    ``a b + c = p + e + c`` exactly; three error-free sums put the three numbers in order of size, after
+    which ``s`` is within half a gap of the sum, up to a part that is smaller by 2**-50.
+    """
+    p, e = two_prod(a, b)
+    t, f = two_sum(p, c)
+    v, w = two_sum(f, e)
+    z, y = two_sum(t, v)
+    y, w = two_sum(y, w)
+    s, y = two_sum(z, y)
+    error = y + w
+    a, b, c, p = _same_shape(a, b, c, p)
+    exact_zero = (a == 0) | (b == 0)
+    safe = (exact_zero | (p.abs() >= _SAFE_LOW)) & (p.abs() <= _SAFE_HIGH) & (c.abs() <= _SAFE_HIGH)
+    safe = safe & torch.isfinite(error)
+    if bool(safe.all()):
+        return s, error
+    s, error = s.clone(), error.clone()
+    rare = ~safe
+    s[rare], error[rare] = _fused_error_by_rationals(a[rare], b[rare], c[rare])
+    return s, error
+
+
+def _fused_error_by_rationals(a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """The same for the few elements at the ends of the range, one at a time; infinite operands as IEEE-754."""
+    rounded, signs = [], []
+    for x, y, z in zip(a.tolist(), b.tolist(), c.tolist(), strict=True):
+        if not (math.isfinite(x) and math.isfinite(y) and math.isfinite(z)):
+            rounded.append(x * y + z)
+            signs.append(0.0)
+            continue
+        exact = Fraction(x) * Fraction(y) + Fraction(z)
+        below = fraction_down(exact)
+        rounded.append(below)
+        signs.append(0.0 if math.isfinite(below) and Fraction(below) == exact else 1.0)
+    return a.new_tensor(rounded), a.new_tensor(signs)
+
+
 # --- the public operations ---
 
 
@@ -312,6 +355,16 @@ def div_down(a: Tensor, b: Tensor) -> Tensor:
 def div_up(a: Tensor, b: Tensor) -> Tensor:
     """Least float64 ≥ a / b. A zero divisor gives what IEEE-754 gives (the sign of the zero counts)."""
     return _up(*_quotient_error(a, b))
+
+
+def fma_down(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """Largest float64 ≤ a · b + c, rounded once."""
+    return _down(*_fused_error(a, b, c))
+
+
+def fma_up(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """Least float64 ≥ a · b + c, rounded once."""
+    return _up(*_fused_error(a, b, c))
 
 
 def sqrt_down(a: Tensor) -> Tensor:

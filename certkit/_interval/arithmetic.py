@@ -130,3 +130,36 @@ def maximum(a: Bounds, b: Bounds) -> Bounds:
     if all_finite(lo, hi):
         return lo, hi
     return with_empty(lo, hi, _either_empty(a, b))
+
+
+def _without_infinite_zeros(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """``0 * inf`` as ``0 * 0``: the convention for bounds of non-empty intervals."""
+    zero = (x == 0) | (y == 0)
+    return torch.where(zero, 0.0, x), torch.where(zero, 0.0, y)
+
+
+def _fused(x: Tensor, y: Tensor, z: Tensor, up: bool) -> Tensor:
+    """The directed ``x y + z``; opposite infinities leave this side unbounded."""
+    x, y = _without_infinite_zeros(x, y)
+    if up:
+        result = rounding.fma_up(x, y, z)
+        return torch.where(torch.isnan(result), torch.inf, result)
+    result = rounding.fma_down(x, y, z)
+    return torch.where(torch.isnan(result), -torch.inf, result)
+
+
+def fma(a: Bounds, b: Bounds, c: Bounds) -> Bounds:
+    """``a b + c`` rounded once: at the same corners as the product (`mul`), since rounding is monotone."""
+    (low, high), (c_low, c_high) = a, c
+    low_sign, high_sign = low >= 0, high >= 0
+    lo = torch.minimum(
+        _fused(low, torch.where(low_sign, b[0], b[1]), c_low, up=False),
+        _fused(high, torch.where(high_sign, b[0], b[1]), c_low, up=False),
+    )
+    hi = torch.maximum(
+        _fused(low, torch.where(low_sign, b[1], b[0]), c_high, up=True),
+        _fused(high, torch.where(high_sign, b[1], b[0]), c_high, up=True),
+    )
+    if all_finite(lo, hi):
+        return lo, hi
+    return with_empty(lo, hi, _either_empty(a, b) | empty_mask(*c))
