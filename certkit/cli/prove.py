@@ -51,7 +51,7 @@ class Proved:
 
 def prove(
     *models: Path,
-    strategy: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = (DEFAULT_STRATEGY,),
+    strategy: Annotated[tuple[str, ...], Parameter(negative=())] = (DEFAULT_STRATEGY,),
     out: Path = Path("certs"),
     semantics: Literal["real", "float32"] = "real",
     json: bool = False,
@@ -65,7 +65,7 @@ def prove(
     models
         Safetensors files.
     strategy
-        Names, globs ('cubic', 'EUPU-*'), 'published', 'separable' or 'all'.
+        A name, a glob ('EUPU-*'), 'published', 'separable' or 'all'; several with commas or repeated.
     out
         Folder for the certificates, named MODEL--STRATEGY.cert.
     semantics
@@ -76,7 +76,8 @@ def prove(
     if not models:
         raise CliError("no model given; certkit prove MODEL… (certkit train makes one)")
     _check_names(models)
-    chosen = select(strategy, semantics)
+    patterns = [pattern for text in strategy for pattern in text.split(",")]
+    chosen = select(patterns, semantics)
     loaded = [(path, read_model(path)) for path in models]
     environment.require_sound()
     folder = writable_folder(out)
@@ -91,7 +92,7 @@ def prove(
     finally:
         if done and not json:
             _print_table(done)
-    asked_for = [reason for name, reason in failed if name in strategy]
+    asked_for = [reason for name, reason in failed if name in patterns]
     if failed and (asked_for or not done):
         raise CliError((asked_for or [failed[0][1]])[0])
     return Exit.DONE

@@ -6,6 +6,7 @@ import contextlib
 import doctest
 import io
 import os
+import re
 import subprocess
 import sysconfig
 from pathlib import Path
@@ -21,6 +22,10 @@ SECONDS_PER_COMMAND = 240
 NOT_RUN = {
     "make demo": "tests/cli/test_demo.py runs the same program on a smaller model",
     "make test": "this is the command that runs this test",
+    "pip install -e '.[prove]'": "installs; the Makefile's own installation is the test",
+    "pip install torch --index-url https://download.pytorch.org/whl/cpu": "installs from another server",
+    "pip install 'certkit[audit]'": "installs; tests/test_architecture.py runs the audit without the extras",
+    "NO_MKDOCS_2_WARNING=1 mkdocs serve": "serves until it is stopped; `make docs` builds the same site",
 }
 """Commands on pages that no test runs, and why. Exact lines; an unused one is an error."""
 
@@ -124,3 +129,13 @@ def test_every_command_that_is_not_run_stands_on_a_page() -> None:
         for command in commands_of(block)
     }
     assert set(NOT_RUN) - commands == set()
+
+
+_LINK = re.compile(r"(?<!`)\[[^\]]*\]\(([^)\s]+)\)")
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CHANGELOG.md"], ids=_name)
+def test_links_of_pages_outside_the_site_lead_somewhere(page: Path) -> None:
+    """The site's own links are checked by its strict build."""
+    links = [link for link in _LINK.findall(page.read_text(encoding="utf-8")) if "://" not in link]
+    assert [link for link in links if not (page.parent / link.partition("#")[0]).exists()] == []

@@ -1,0 +1,196 @@
+"""The commands on good input: what they write, print and return, to the letter of the interface."""
+
+from __future__ import annotations
+
+import json
+import os
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from certkit.certificate import Certificate
+from certkit.cli.main import main
+from certkit.content import class_size
+from proofs.model import load_model
+
+MODEL = "models/k2-v5-s0.safetensors"
+
+
+def run(line: str) -> int:
+    return main(line.split())
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a trained model and two certificates of it."""
+    folder = tmp_path_factory.mktemp("work")
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        assert run("train --k 2 --vocab 5 --seeds 0 --steps 400 --out models") == 0
+        assert run(f"prove {MODEL} --strategy cubic,brute-force --out certs") == 0
+    finally:
+        os.chdir(before)
+    return folder
+
+
+@pytest.fixture
+def here(work: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(work)
+    return work
+
+
+Captured = pytest.CaptureFixture[str]
+
+
+def lines(captured: Captured) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in captured.readouterr().out.splitlines()]
+
+
+def test_train_prints_the_paths_and_keeps_what_is_there(here: Path, capsys: Captured) -> None:
+    before = Path(MODEL).stat().st_mtime_ns
+    assert run("train --k 2 --vocab 5 --seeds 0-1 --steps 400 --out models") == 0
+    assert capsys.readouterr().out == f"{MODEL}\nmodels/k2-v5-s1.safetensors\n"
+    assert Path(MODEL).stat().st_mtime_ns == before
+
+
+def test_prove_prints_a_table(here: Path, capsys: Captured) -> None:
+    assert run(f"prove --strategy * {MODEL} --out all") == 0
+    printed = capsys.readouterr().out
+    assert "brute-force" in printed
+    assert "cubic" in printed
+    assert "certkit audit all/k2-v5-s0--" in printed
+
+
+PROVE_FIELDS = [
+    "model",
+    "model_sha256",
+    "strategy",
+    "family",
+    "semantics",
+    "content",
+    "correct",
+    "total",
+    "bound",
+    "correct_at_most",
+    "search_s",
+    "verify_s",
+    "flops",
+    "comparisons",
+    "int_ops",
+    "unexplained_dimension",
+    "path",
+]
+STRATEGY_FIELDS = ["name", "family", "version", "complexity_class", "semantics", "description"]
+
+
+def test_prove_json_has_the_documented_fields(here: Path, capsys: Captured) -> None:
+    assert run(f"prove {MODEL} --strategy cubic --strategy brute-force --json --out certs") == 0
+    records = lines(capsys)
+    assert [record["strategy"] for record in records] == ["brute-force", "cubic"]
+    for record in records:
+        assert list(record) == PROVE_FIELDS
+        certificate = Certificate.load(record["path"])
+        assert record["model_sha256"] == load_model(MODEL).sha256 == certificate.claim.model_sha256
+        assert (record["correct"], record["total"]) == (certificate.claim.correct_at_least, 25)
+        assert Fraction(record["bound"]) <= certificate.bound
+        assert record["family"] == "published"
+        assert record["semantics"] == "real"
+        assert record["flops"] > 0
+        assert record["verify_s"] > 0
+
+
+def test_the_two_bounds_are_in_order(here: Path) -> None:
+    exact, cheap = (Certificate.load(f"certs/k2-v5-s0--{s}.cert") for s in ("brute-force", "cubic"))
+    assert cheap.bound <= exact.bound
+
+
+def test_audit_verifies_both(here: Path, capsys: Captured) -> None:
+    certificates = ["certs/k2-v5-s0--brute-force.cert", "certs/k2-v5-s0--cubic.cert"]
+    assert main(["audit", *certificates, MODEL]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "s VERIFIED"
+    assert main(["audit", *certificates, MODEL, "--json"]) == 0
+    for record in lines(capsys):
+        assert record["verdict"] == "verified"
+        assert record["total"] == 25
+
+
+def test_show_in_words(here: Path, capsys: Captured) -> None:
+    assert main(["show", "certs/k2-v5-s0--cubic.cert"]) == 0
+    printed = capsys.readouterr().out
+    assert "of the 25 sequences of 2 tokens below 5" in printed
+    assert "certkit audit" in printed
+
+
+def test_show_json(here: Path, capsys: Captured) -> None:
+    assert main(["show", "certs/k2-v5-s0--cubic.cert", "--json"]) == 0
+    (record,) = lines(capsys)
+    assert record["strategy"] == "cubic"
+    assert record["total"] == 25
+    assert set(record["remarks"]["cost"]) >= {"flops", "comparisons", "int_ops"}
+
+
+@pytest.mark.parametrize("strategy", ["cubic", "brute-force"])
+def test_show_content_sums_to_the_claim(strategy: str, here: Path, capsys: Captured) -> None:
+    path = f"certs/k2-v5-s0--{strategy}.cert"
+    assert main(["show", path, "--content"]) == 0
+    records = lines(capsys)
+    failing: dict[tuple[int, int], int] = {}
+    for record in records:
+        if "failing_at_most" in record:
+            place = record["q"], record["m"]
+            failing[place] = failing.get(place, 0) + int(record["failing_at_most"])
+    total = sum(int(record.get("count", 0)) for record in records)
+    total += sum(class_size(q, m, 2) - count for (q, m), count in failing.items())
+    assert total == Certificate.load(path).claim.correct_at_least
+
+
+def test_strategies_json(capsys: Captured) -> None:
+    assert main(["strategies", "--json"]) == 0
+    records = lines(capsys)
+    assert {"cubic", "brute-force"} <= {
+        record["strategy" if "strategy" in record else "name"] for record in records
+    }
+    for record in records:
+        assert list(record) == STRATEGY_FIELDS
+        assert record["family"] in {"published", "separable", "plug-in"}
+        assert record["semantics"] in {"real", "float32"}
+
+
+def test_strategies_table(capsys: Captured) -> None:
+    assert main(["strategies"]) == 0
+    assert "cubic" in capsys.readouterr().out
+
+
+def test_explain(here: Path, capsys: Captured) -> None:
+    certificate = "certs/k2-v5-s0--cubic.cert"
+    assert main(["explain", certificate, MODEL]) == 0
+    assert "sequences certified" in capsys.readouterr().out
+    assert main(["explain", certificate, MODEL, "--q", "1", "--m", "3", "--json"]) == 0
+    (record,) = lines(capsys)  # one non-query position, and it must hold the maximum
+    assert (record["q"], record["m"], record["n"], record["sequences"]) == (1, 3, 0, 1)
+    assert record["closest"]["sequence"] == [3, 1]
+    assert main(["explain", certificate, MODEL, "--q", "3", "--m", "1"]) == 2
+    assert main(["explain", certificate, MODEL, "--q", "3"]) == 2
+
+
+def test_doctor(capsys: Captured) -> None:
+    assert main(["doctor"]) == 0
+    assert capsys.readouterr().out
+    assert main(["doctor", "--json"]) == 0
+    assert lines(capsys)
+
+
+@pytest.mark.parametrize(
+    "command", ["train", "prove", "show", "strategies", "doctor", "explain", "combine", "diff"]
+)
+def test_every_command_has_help(command: str, capsys: Captured) -> None:
+    assert main([command, "--help"]) == 0
+    assert "Usage: certkit" in capsys.readouterr().out
+
+
+def test_the_program_has_a_version(capsys: Captured) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("0.")
