@@ -1,8 +1,8 @@
 """Ground truth by enumeration: the model's definition in ball arithmetic, sequence by sequence.
 
 Nothing of the project is used: no path tables, no factorised weights, no identity. Logits are computed as
-the model does, from embeddings to softmax to unembedding, over exact rationals wherever nothing is irrational.
-A comparison still open at the last precision is a tie.
+the model does, from embeddings to softmax to unembedding, in exact rationals but for the softmax.
+A comparison still open at the last precision is taken as a tie.
 """
 
 from __future__ import annotations
