@@ -46,7 +46,7 @@ def run(folder: Path, recipe: Recipe, console: Console) -> tuple[Path, list[Step
         path = folder / f"{model_path.stem}--{certificate.strategy}.cert"
         certificate.save(path)
         console.print(f"Proved with {certificate.strategy} in {seconds:.1f} s; auditing …")
-        steps.append(Step(certificate, path, seconds, audit(path, model_path)))
+        steps.append(Step(certificate, path, seconds, audit(str(path), str(model_path))))
         started = time.perf_counter()
     return model_path, steps
 

@@ -154,7 +154,7 @@ def least_certified_class(certificate: Certificate) -> tuple[int, int]:
     k, vocab = certificate.claim.k, certificate.claim.vocab
     proved = {(e.q, e.m): e.correct_at_least(k) for e in certificate.content.entries}
     classes = [(q, m) for m in range(vocab) for q in range(m + 1) if k > 1 or q == m]
-    return max(classes, key=lambda place: class_size(*place, k) - proved.get(place, 0))
+    return max(classes, key=lambda place: class_size(place[0], place[1], k) - proved.get(place, 0))
 
 
 def _closest_calls(paths: Paths, q: int, m: int, groups: int) -> dict[int, ClosestCall]:
@@ -180,16 +180,18 @@ def _closest_calls(paths: Paths, q: int, m: int, groups: int) -> dict[int, Close
 
 def _float_terms(paths: Paths, q: int, m: int) -> Tensor:
     """``f_p(t, x)`` for t ≤ m in plain floats, ``[K, m+1, V]``, divided by the largest weight."""
-    evou, pvou, eupu = paths.EVOU.mid, paths.PVOU.mid, paths.EUPU.mid[q]
+    evou, pvou, eupu = paths.EVOU.mid(), paths.PVOU.mid(), paths.EUPU.mid()[q]
     gain = (evou[: m + 1] - evou[: m + 1, m, None]) + (pvou - pvou[:, m, None])[:, None] + (eupu - eupu[m])
-    score = paths.EQKE.mid[q, : m + 1] + paths.EQKP.mid[q, :, None]
+    score = paths.EQKE.mid()[q, : m + 1] + paths.EQKP.mid()[q, :, None]
     return (score - score.max()).exp().unsqueeze(-1) * gain
 
 
 def _judge(paths: Paths, sequence: tuple[int, ...], m: int, x: int) -> ClosestCall:
     """Enclose ``logit[x] − logit[m]`` on one sequence."""
     tokens, q = torch.tensor(sequence), sequence[-1]
-    attention = (paths.EQKE[q][tokens] + paths.EQKP[q]).softmax(0)
+    score = paths.EQKE[q][tokens] + paths.EQKP[q]
+    weight = (score - score.hi.max()).exp()
+    attention = weight / weight.sum(0)
     gain = (paths.EVOU[tokens, x] - paths.EVOU[tokens, m]) + (paths.PVOU[:, x] - paths.PVOU[:, m])
     direct = paths.EUPU[q, x] - paths.EUPU[q, m]
     parts: Interval = attention * gain
@@ -200,5 +202,5 @@ def _judge(paths: Paths, sequence: tuple[int, ...], m: int, x: int) -> ClosestCa
         judgement = Judgement.CORRECT
     elif lower >= 0:
         judgement = Judgement.WRONG
-    shares = (*parts.mid.tolist(), float(direct.mid))
+    shares = (*parts.mid().tolist(), float(direct.mid()))
     return ClosestCall(sequence, x, lower, upper, shares, judgement)

@@ -15,6 +15,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("prove", "certkit.cli.prove:prove", "Prove a lower bound on a model's accuracy and write certificates."),
     ("audit", "certkit.cli.audit:audit", "Check certificates with the independent auditor."),
     ("show", "certkit.cli.show:show", "Say what a certificate claims; stream what it contains."),
+    ("explain", "certkit.cli.explain:explain", "Say where a certificate stops, and why."),
     (
         "combine",
         "certkit.cli.combine:combine",

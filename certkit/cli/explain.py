@@ -13,7 +13,7 @@ from certkit.cli.inputs import read_certificate
 from certkit.cli.models import read_model
 from certkit.cli.output import print_json, result_console
 from certkit.fileformat import wide_int
-from proofs.explain import Explanation, Group, check_subject, least_certified_class
+from proofs.explain import Explanation, Group, Judgement, check_subject, least_certified_class
 from proofs.explain import explain as explained
 
 
@@ -55,6 +55,18 @@ def _record(result: Explanation, group: Group) -> dict[str, object]:
     }
 
 
+def _conclusion(result: Explanation) -> str:
+    """One sentence: is the model wrong somewhere in the class, or does the proof stop short?"""
+    calls = [group.closest for group in result.groups if group.closest is not None]
+    if any(call.judgement is Judgement.WRONG for call in calls):
+        return "The model is wrong on some of these sequences: no proof can certify the whole class."
+    if result.certified == result.sequences:
+        return "Every sequence of the class is certified."
+    if all(call.judgement is Judgement.CORRECT for call in calls):
+        return "The model is right even on the closest calls: the strategy gave these sequences up, not the model."
+    return "The closest call is too close for interval arithmetic to decide."
+
+
 def _print(result: Explanation) -> None:
     console = result_console()
     amount = f"{result.certified:,} of {result.sequences:,} sequences certified"
@@ -63,7 +75,7 @@ def _print(result: Explanation) -> None:
     for heading in ("n", "sequences", "certified"):
         table.add_column(heading, justify="right")
     for heading in ("closest call", "x", "logit[x] − logit[m]", "model is"):
-        table.add_column(heading, justify="right", overflow="fold")
+        table.add_column(Text(heading), justify="right", overflow="fold")
     for group in result.groups:
         certified = "–" if group.certified is None else f"{group.certified:,}"
         row = [str(group.n), f"{group.sequences:,}", certified]
@@ -73,6 +85,7 @@ def _print(result: Explanation) -> None:
             row += [tokens, str(call.x), f"{call.excess_upper:+.4g}", call.judgement.value]
         table.add_row(*row)
     console.print(table)
+    console.print(_conclusion(result))
     calls = [group.closest for group in result.groups if group.closest is not None]
     if calls:
         worst = max(calls, key=lambda call: call.excess_upper)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from certkit.cli.exits import CliError
+from certkit import environment
+from certkit.cli.exits import CliError, Exit
 from proofs.model import Model, ModelError, load_model
 
 
@@ -15,3 +16,11 @@ def read_model(path: Path) -> Model:
     except ModelError as error:
         text = str(error)
         raise CliError(text if str(path) in text else f"{path}: {text}") from error
+
+
+def require_sound_machine() -> None:
+    """Refuse to prove anything where the arithmetic is not what proofs assume."""
+    try:
+        environment.require_sound()
+    except environment.EnvironmentRefused as error:
+        raise CliError(f"{error} (certkit doctor shows all checks)", Exit.ENVIRONMENT) from error

@@ -13,11 +13,10 @@ from cyclopts import Parameter
 from rich.table import Table
 from rich.text import Text
 
-from certkit import environment
 from certkit.certificate import Certificate
 from certkit.cli.exits import CliError, Exit
 from certkit.cli.inputs import writable_folder
-from certkit.cli.models import read_model
+from certkit.cli.models import read_model, require_sound_machine
 from certkit.cli.output import float_down, log_console, percent_down, print_json, result_console
 from certkit.fileformat import wide_int
 from certkit.listing import content_kinds
@@ -79,7 +78,7 @@ def prove(
     patterns = [pattern for text in strategy for pattern in text.split(",")]
     chosen = select(patterns, semantics)
     loaded = [(path, read_model(path)) for path in models]
-    environment.require_sound()
+    require_sound_machine()
     folder = writable_folder(out)
     done: list[Proved] = []
     failed: list[tuple[str, str]] = []
