@@ -8,14 +8,14 @@ uses integer operations only, which are exact, and no library function.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
-MAX_FINITE = 1.7976931348623157e308
-MIN_SUBNORMAL = 5e-324
-MIN_NORMAL = 2.2250738585072014e-308
+from certkit.rounding import next_down, next_up
+
+MIN_NORMAL = 2.0**-1022
 
 ROUND_MAGIC = 6755399441055744.0
 """``1.5 · 2^52``: adding it to a number below ``2^51`` in magnitude rounds that number to an integer, which
@@ -26,6 +26,9 @@ CPU_CHUNK = 32768
 
 DEVICE_CHUNK = 1 << 22
 """Elements per chunk off the CPU, where launches cost more than memory traffic."""
+
+Kernel = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Points to (lower bounds, upper bounds) of a function at these points; one-dimensional tensors."""
 
 
 def chunk_length(x: Tensor) -> int:
@@ -49,24 +52,9 @@ def power_of_two(exponent: Tensor) -> Tensor:
     return ((exponent + 1023) << 52).view(torch.float64)
 
 
-def step_up(x: Tensor, ulps: int = 1) -> Tensor:
-    """The float ``ulps`` places above ``x`` (saturating at +inf; ``x`` must not be NaN).
-
-    Exact zeros of either sign count as one place, as in IEEE 754's ``nextUp``.
-    """
-    # Order-preserving integers: negative patterns are mirrored, -0 and +0 coincide at 0.
-    pattern = bits(x)
-    key = torch.where(pattern < 0, torch.iinfo(torch.int64).min - pattern, pattern)
-    key = torch.clamp(key + ulps, max=_INF_KEY, min=-_INF_KEY)
-    return torch.where(key < 0, torch.iinfo(torch.int64).min - key, key).view(torch.float64)
-
-
-def step_down(x: Tensor, ulps: int = 1) -> Tensor:
-    """The float ``ulps`` places below ``x`` (saturating at -inf; ``x`` must not be NaN)."""
-    return step_up(x, -ulps)
-
-
-_INF_KEY = 0x7FF0000000000000
+def one_place_around(value: Tensor) -> tuple[Tensor, Tensor]:
+    """The floats next to ``value``: bounds of any truth less than one gap away."""
+    return next_down(value), next_up(value)
 
 
 def split_exponent(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -76,8 +64,25 @@ def split_exponent(x: Tensor) -> tuple[Tensor, Tensor]:
         The significand ``m`` (float64) and the exponent ``e`` (int64).
     """
     tiny = x < MIN_NORMAL
-    scaled = torch.where(tiny, x * 18014398509481984.0, x)  # exact: 2^54 makes every subnormal normal
+    scaled = torch.where(tiny, x * 2.0**54, x)  # exact: 2^54 makes every subnormal normal
     pattern = bits(scaled)
     exponent = (pattern >> 52) - 1023
     significand = (pattern - (exponent << 52)).view(torch.float64)
     return significand, exponent - torch.where(tiny, 54, 0)
+
+
+def increasing(kernel: Kernel, lo: Tensor, hi: Tensor) -> tuple[Tensor, Tensor]:
+    """Bounds of an increasing function over ``[lo, hi]`` from bounds at the two ends.
+
+    The kernel sees chunks that stay in cache, both ends at once; equal ends are evaluated once.
+    """
+    shared = lo is hi
+    flat_lo = lo.reshape(-1)
+    flat_hi = flat_lo if shared else hi.reshape(-1)
+    down, up = torch.empty_like(flat_lo), torch.empty_like(flat_hi)
+    for part in chunk_slices(lo.numel(), chunk_length(lo) // 4):
+        size = part.stop - part.start
+        x = flat_lo[part] if shared else torch.cat((flat_lo[part], flat_hi[part]))
+        below, above = kernel(x)
+        down[part], up[part] = below[:size], above[-size:]
+    return down.reshape(lo.shape), up.reshape(lo.shape)

@@ -18,29 +18,23 @@ the bound holds for both.
 
 from __future__ import annotations
 
-import functools
 import math
 
 import torch
 from torch import Tensor
 
 from certkit.elementary._bits import (
-    MAX_FINITE,
     ROUND_MAGIC,
     bits,
     chunk_length,
     chunk_slices,
     power_of_two,
 )
-
-INV_LN2 = float.fromhex("0x1.71547652b82fep+0")
-LN2_HIGH = float.fromhex("0x1.62e42fefa38p-1")
-"""The first 42 bits of ln 2: ``k·LN2_HIGH`` is exact for ``|k| < 2^11``."""
-LN2_LOW = float.fromhex("0x1.ef35793c7673p-45")
-"""``ln 2 - LN2_HIGH`` rounded to nearest; what is left is below ``2^-98``."""
+from certkit.elementary._series import INV_LN2, LN2_HIGH, LN2_LOW, constants
+from certkit.rounding import MAX
 
 # q(r) = Σ_{i=0}^{11} r^i/(i+2)!, highest power first, each coefficient rounded to nearest.
-_TAYLOR = [1.0 / math.factorial(i + 2) for i in range(11, -1, -1)]
+_TAYLOR = tuple(1.0 / math.factorial(i + 2) for i in range(11, -1, -1))
 
 # 1023 rides along in the magic number, so that its low bits become the exponent field of 2^k.
 _MAGIC = ROUND_MAGIC + 1023.0
@@ -107,7 +101,7 @@ def _reduced(x: Tensor, buffers: list[Tensor]) -> tuple[Tensor, Tensor]:
     torch.sub(c, a, out=r)
     c.sub_(r).sub_(a)  # s: what r lost
     p.fill_(_TAYLOR[0])
-    for coefficient in _coefficients(x.device)[1:]:
+    for coefficient in constants(_TAYLOR, x.device)[1:]:
         torch.addcmul(coefficient, r, p, out=p)
     torch.mul(r, r, out=a).mul_(p).add_(c)  # r²q + s
     torch.add(r, 1.0, out=c)
@@ -132,10 +126,5 @@ def _repair(x: Tensor, out: Tensor, lower: bool) -> None:
         # inf steps down to the largest finite number, which is below any value that rounds to inf.
         result = torch.where(result == 0, result, (bits(result) - 1).view(torch.float64))
     else:
-        result = torch.where(result > MAX_FINITE, result, (bits(result) + 1).view(torch.float64))
+        result = torch.where(result > MAX, result, (bits(result) + 1).view(torch.float64))
     out[odd] = torch.where(special == 0, 1.0, result)
-
-
-@functools.cache
-def _coefficients(device: torch.device) -> list[Tensor]:
-    return [torch.tensor(c, dtype=torch.float64, device=device) for c in _TAYLOR]

@@ -19,22 +19,20 @@ the bound holds for both.
 
 from __future__ import annotations
 
-import functools
-
 import torch
 from torch import Tensor
 
 from certkit.elementary._bits import MIN_NORMAL, ROUND_MAGIC, bits, chunk_length, chunk_slices
-from certkit.elementary.exponential import LN2_HIGH, LN2_LOW
+from certkit.elementary._series import LN2_HIGH, LN2_LOW, constants
 
-_OFFSET = 0x3FE5A80000000000
+OFFSET = 0x3FE5A80000000000
 """The pattern of 0.6767578125: significands are taken from [0.6767578125, 1.353515625)."""
-_FRACTION = (1 << 52) - 1
-_INTEGER_MAGIC = 0x4338000000000000
+FRACTION = (1 << 52) - 1
+INTEGER_MAGIC = 0x4338000000000000
 """The pattern of ``1.5 · 2^52``; adding an integer ``k`` to it gives the pattern of ``1.5 · 2^52 + k``."""
 
 # R(z)/z = Σ_{i=0}^{10} 2 z^i/(2i + 3), highest power first, each coefficient rounded to nearest.
-_SERIES = [2.0 / odd for odd in range(23, 1, -2)]
+ATANH_SERIES = tuple(2.0 / odd for odd in range(23, 1, -2))
 
 
 def log_bounds(lo: Tensor, hi: Tensor) -> tuple[Tensor, Tensor]:
@@ -87,17 +85,17 @@ def log_bounds(lo: Tensor, hi: Tensor) -> tuple[Tensor, Tensor]:
 def _log_chunk(x: Tensor, out: Tensor, buffers: list[Tensor], shift: float = 0.0) -> None:
     """``log(x · 2^shift)`` for normal positive finite ``x``; meaningless (but silent) elsewhere."""
     a, f, h, s, p, k = buffers
-    torch.sub(bits(x), _OFFSET, out=bits(a))
-    torch.bitwise_right_shift(bits(a), 52, out=bits(k)).add_(_INTEGER_MAGIC)
+    torch.sub(bits(x), OFFSET, out=bits(a))
+    torch.bitwise_right_shift(bits(a), 52, out=bits(k)).add_(INTEGER_MAGIC)
     k.sub_(ROUND_MAGIC - shift)  # the exponent, exactly
-    bits(a).bitwise_and_(_FRACTION).add_(_OFFSET)  # the significand
+    bits(a).bitwise_and_(FRACTION).add_(OFFSET)  # the significand
     torch.sub(a, 1.0, out=f)
     torch.add(f, 2.0, out=s)
     torch.div(f, s, out=s)
     torch.mul(f, 0.5, out=h).mul_(f)
     torch.mul(s, s, out=a)
-    p.fill_(_SERIES[0])
-    for coefficient in _coefficients(x.device)[1:]:
+    p.fill_(ATANH_SERIES[0])
+    for coefficient in constants(ATANH_SERIES, x.device)[1:]:
         torch.addcmul(coefficient, a, p, out=p)
     p.mul_(a).add_(h).mul_(s)  # s(h + R)
     torch.mul(k, LN2_LOW, out=a)
@@ -120,8 +118,3 @@ def _repair(x: Tensor, out: Tensor) -> None:
     _log_chunk(scaled, result, [torch.empty_like(scaled) for _ in range(6)], shift=-54.0)
     result = torch.where(special <= 0, -torch.inf, result)
     out[odd] = torch.where(special == torch.inf, torch.inf, result)
-
-
-@functools.cache
-def _coefficients(device: torch.device) -> list[Tensor]:
-    return [torch.tensor(c, dtype=torch.float64, device=device) for c in _SERIES]
