@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from flint import arb, ctx, fmpz_poly
 
-from certkit.kernel.model import Model, attention, floor_of
+from certkit.kernel.model import Model, ends, grid
 from certkit.kernel.reader import Entry, Row
-from certkit.kernel.sets import scaled, terms
+from certkit.kernel.sets import GridTerms, scaled
 from certkit.kernel.verdict import Finding
 
 PRECISIONS = (64, 128, 256, 512, 1024)
 MAX_BINS = 1 << 16
+MAX_SIZE = 1 << 16
 
 
 def check_count(model: Model, entry: Entry, row: Row) -> int:
@@ -31,18 +32,19 @@ def check_count(model: Model, entry: Entry, row: Row) -> int:
 
 def recount(model: Model, entry: Entry, row: Row, bits: int) -> tuple[int, int]:
     """Return numbers (lower, upper) that bound how many sequences of the class fail for x."""
-    view = terms(model, entry, row.x, bits)
-    weight = attention(model, entry.q, entry.m, bits)
+    view = GridTerms(model, entry, row.x, bits)
+    weight = grid(model, entry.q, entry.m, bits)
     ctx.prec = bits + 64
+    # The terms are integers; each of their units is `unit` widths. All is written in units of 2^−fine.
+    unit = (weight.top * weight.unit - arb(entry.shift)).exp() * arb(2) ** -(model.exponent + 2 * bits)
     width, offset = map(arb, row.numbers)
-    # The terms are integers; each of their units is `unit` widths. Both are written in units of 2^−fine.
-    unit = (weight.top * model.score_unit() - arb(entry.shift)).exp() / width
-    unit *= arb(2) ** -(model.exponent + 2 * bits)
-    fine = max(0, 2 * bits - floor_of((unit * arb(2) ** (1 << 20)).log() / arb(2).log()) + (1 << 20))
-    if fine > 1 << 20:
+    size = int((unit / width).log().lower().floor().unique_fmpz() or 0)
+    fine = 2 * (bits - min(size, 0))
+    if abs(size) > MAX_SIZE:
         raise Finding("undecided", "count", f"q={entry.q} m={entry.m} x={row.x}: width out of all proportion")
-    scale, shift = _ends(unit * arb(2) ** fine), _ends(offset / width * arb(2) ** fine)
-    drift = [(len(view.high) - 1) * end for end in shift]
+    scale, shift = ends(unit / width * arb(2) ** fine), ends(offset / width * arb(2) ** fine)
+    others, q = model.k - 1, entry.q
+    low = [[view.low(p, t) for t in range(entry.m + 1)] for p in range(model.k)]
 
     def above(value: int) -> int:
         return scaled(value, *scale)
@@ -51,14 +53,10 @@ def recount(model: Model, entry: Entry, row: Row, bits: int) -> tuple[int, int]:
         return -scaled(-value, *scale)
 
     up = [[-(shift[0] - above(value) >> fine) for value in values] for values in view.high[:-1]]
-    down = [[below(value) + shift[0] >> fine for value in values] for values in view.low[:-1]]
-    need_up = -(above(view.high[-1][entry.q]) + drift[1] >> fine)
-    need_down = -(below(view.low[-1][entry.q]) - drift[1] >> fine)
+    down = [[below(value) + shift[0] >> fine for value in values] for values in low[:-1]]
+    need_up = -(above(view.high[-1][q]) + others * shift[1] >> fine)
+    need_down = -(below(low[-1][q]) - others * shift[1] >> fine)
     return _number(down, need_down, entry), _number(up, need_up, entry)
-
-
-def _ends(ball: arb) -> tuple[int, int]:
-    return floor_of(ball), -floor_of(-ball)
 
 
 def _number(rows: list[list[int]], need: int, entry: Entry) -> int:

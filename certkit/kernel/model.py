@@ -71,33 +71,47 @@ def _align(*matrices: Matrix) -> tuple[list[list[list[int]]], int]:
 
 
 class Attention:
-    """Enclosures of the attention weights of one class (q, m), up to one positive factor.
+    """The attention weights of one class (q, m), up to one positive factor: ``token[t]·place[p]`` for t ≤ m.
 
-    ``low[p][t] ≤ exp(score_p(t))/factor ≤ high[p][t]``, factor = exp(top·unit)/4^bits, for t ≤ m.
+    The factor is exp(top·unit); the balls are made at the given precision, and each is at most about 1.
     """
 
     def __init__(self, model: Model, q: int, m: int, bits: int) -> None:
+        ctx.prec = bits  # every precision is sound; more makes the balls smaller
+        self.bits, self.unit = bits, model.score_unit()
         tokens, places = model.token[q][: m + 1], model.place[q]
         self.top = max(tokens) + max(places)
-        self.token, self.place = exponentials(model, tokens, bits), exponentials(model, places, bits)
+        self.token = [((score - max(tokens)) * self.unit).exp() for score in tokens]
+        self.place = [((score - max(places)) * self.unit).exp() for score in places]
+
+
+class Grid:
+    """The same as integers: ``low[p][t] ≤ 4^bits·weight ≤ high[p][t]``; `token` and `place` are pairs so."""
+
+    def __init__(self, model: Model, q: int, m: int, bits: int) -> None:
+        exact = Attention(model, q, m, bits + 64)
+        self.bits, self.top, self.unit = bits, exact.top, exact.unit
+        self.token = [positive_ends(ball * arb(2) ** bits) for ball in exact.token]
+        self.place = [positive_ends(ball * arb(2) ** bits) for ball in exact.place]
         self.low = [[t * p for t, _ in self.token] for p, _ in self.place]
         self.high = [[t * p for _, t in self.token] for _, p in self.place]
 
 
-def exponentials(model: Model, scores: list[int], bits: int) -> list[tuple[int, int]]:
-    """Return integers ``0 ≤ low ≤ exp((score − max)·unit)·2^bits ≤ high`` for each score."""
-    ctx.prec = bits + 64  # every precision is sound; this one keeps high − low small
-    unit, top = model.score_unit(), max(scores)
-    balls = [((score - top) * unit).exp() * arb(2) ** bits for score in scores]
-    return [(max(0, floor_of(ball)), -floor_of(-ball)) for ball in balls]
+def positive_ends(ball: arb) -> tuple[int, int]:
+    """Return the `ends` of a ball that encloses a positive number."""
+    low, high = ends(ball)
+    return max(0, low), high
 
 
-def floor_of(ball: arb) -> int:
-    """Return the floor of the lower end of a ball, which no number in it is below."""
+def ends(ball: arb) -> tuple[int, int]:
+    """Return integers ``low ≤ x ≤ high`` for every x in the ball: the floor and ceiling of its ends."""
     if not ball.is_finite():
         raise Finding("undecided", "precision", "a number overflowed the auditor's arithmetic")
-    mantissa, exponent = map(int, ball.lower().man_exp())  # exact: a dyadic
-    return mantissa << exponent if exponent >= 0 else mantissa >> -exponent
+    floors = []
+    for end in (ball, -ball):
+        mantissa, exponent = map(int, end.lower().man_exp())  # exact: a dyadic
+        floors.append(mantissa << exponent if exponent >= 0 else mantissa >> -exponent)
+    return floors[0], -floors[1]
 
 
-attention = lru_cache(maxsize=16)(Attention)
+attention, grid = lru_cache(maxsize=16)(Attention), lru_cache(maxsize=16)(Grid)

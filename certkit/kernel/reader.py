@@ -49,14 +49,14 @@ class Entry(NamedTuple):
     q: int
     m: int
     kind: str
-    cells: tuple[Cell, ...]
-    boxes: tuple[Box, ...]
-    shift: float
-    rows: tuple[Row, ...]
+    cells: tuple[Cell, ...] = ()
+    boxes: tuple[Box, ...] = ()
+    shift: float = 0.0
+    rows: tuple[Row, ...] = ()
 
 
 class Statement(NamedTuple):
-    """The claim, as the file spells it."""
+    """The claim."""
 
     task: str
     k: int
@@ -68,9 +68,35 @@ class Statement(NamedTuple):
     total: int
 
 
+class Wide:
+    """Shape: an integer, spelled as a decimal string exactly if it is beyond 2⁵³."""
+
+
+class Dyadic:
+    """Shape: a finite float as ``float.hex`` spells it, without trailing zeros after the point."""
+
+
+class Maybe(NamedTuple):
+    """Shape: null or the shape within."""
+
+    shape: Any
+
+
+# The shape of the file: a type for exactly that type (bool is not int), {…} for exactly these fields, [s] for
+# a list of s, (s, …) for a list of that length, object for anything.
+_TAILS = {"q": int, "m": int, "tails": {"shift": Dyadic, "rows": [(int, Dyadic, Wide)]}}
+_COUNTS = {"q": int, "m": int, "counts": {"shift": Dyadic, "rows": [(int, Dyadic, Dyadic, Wide, Wide)]}}
+_BOX = {"positions": [[int]], "contains_max": bool, "exceptions": [[int]]}
+_SETS = {"q": int, "m": int, "sets": {"cells": [{"n": int, "allowed": [int]}], "boxes": [_BOX]}}
+_CLAIM = {"correct_at_least": Wide, "correct_at_most": Maybe(Wide), "total": Wide}
+_STATEMENT = _CLAIM | {"task": str, "k": int, "vocab": int, "semantics": str, "model": str}
+_PROOF = {"strategy": str, "version": int, "parameters": dict, "witness": object, "content": [object]}
+_FILE = {"digest": str, "file_digest": str, "statement": _STATEMENT, "proof": _PROOF, "remarks": dict}
+
+
 def refuse(rule: str, where: str) -> NoReturn:
     """End the audit: the file is not what the format says."""
-    raise Finding("refused", rule, where)
+    raise Finding("refused", rule, where[:300])
 
 
 def read_bounded(path: str, limit: int) -> bytes:
@@ -80,13 +106,11 @@ def read_bounded(path: str, limit: int) -> bytes:
             data = stream.read(limit + 1)
     except OSError as error:
         refuse("read", f"{path}: {error.strerror}")
-    if len(data) > limit:
-        refuse("read", f"{path}: more than {limit} bytes")
-    return data
+    return data if len(data) <= limit else refuse("read", f"{path}: more than {limit} bytes")
 
 
 def parse_json(data: bytes, what: str) -> Any:
-    """Return the JSON value in `data`: ASCII or UTF-8, no duplicate key, no float, no integer beyond 2⁵³."""
+    """Return the JSON value in `data`: no duplicate key, no float, no integer beyond 2⁵³."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         fields = dict(pairs)
@@ -99,14 +123,9 @@ def parse_json(data: bytes, what: str) -> Any:
         number = int(text) if len(text) <= 17 else _WIDE + 1
         return number if abs(number) <= _WIDE else refuse("json", f"{what}: {text[:17]}… is beyond 2^53")
 
+    hooks: dict[str, Any] = {"parse_float": no_float, "parse_constant": no_float, "parse_int": short_int}
     try:
-        return json.loads(
-            data.decode(),
-            object_pairs_hook=unique,
-            parse_float=no_float,
-            parse_constant=no_float,
-            parse_int=short_int,
-        )
+        return json.loads(data.decode(), object_pairs_hook=unique, **hooks)
     except (UnicodeDecodeError, json.JSONDecodeError):
         refuse("json", f"{what} is not JSON")
     except RecursionError:
@@ -124,115 +143,67 @@ def canonical(value: Any) -> bytes:
 def read_certificate(path: str) -> tuple[Statement, tuple[Entry, ...]]:
     """Read and check the envelope, and return what is claimed and what is to prove it."""
     data = read_bounded(path, MAX_BYTES)
-    whole = _fields(
-        parse_json(data, "the certificate"),
-        ("certkit", "digest", "file_digest", "statement", "proof", "remarks"),
-    )
-    if type(whole["certkit"]) is not int or whole["certkit"] != 1:
-        refuse("schema", f"certkit={whole['certkit']!r}: this auditor reads schema 1")
+    whole = parse_json(data, "the certificate")
+    if type(whole) is not dict or type(whole.get("certkit")) is not int or whole["certkit"] != 1:
+        refuse("schema", "this auditor reads certificates with the field certkit: 1")
     if canonical(whole) + b"\n" != data:
         refuse("canonical", "the file is not in canonical form")
     body = {name: value for name, value in whole.items() if name != "file_digest"}
-    if hashlib.sha256(canonical(body)).hexdigest() != whole["file_digest"]:
+    if hashlib.sha256(canonical(body)).hexdigest() != whole.get("file_digest"):
         refuse("digest", "the file was changed: file_digest does not match")
-    core = canonical({"proof": whole["proof"], "statement": whole["statement"]})
-    if hashlib.sha256(core).hexdigest() != whole["digest"]:
+    core = canonical({name: whole.get(name) for name in ("proof", "statement")})
+    if hashlib.sha256(core).hexdigest() != whole.get("digest"):
         refuse("digest", "the proof or statement was changed: digest does not match")
-    proof = _fields(whole["proof"], ("strategy", "version", "parameters", "witness", "content"))
-    _typed(proof["strategy"], str, "strategy")
-    _typed(proof["version"], int, "version")
-    _typed(proof["parameters"], dict, "parameters")
-    _typed(whole["remarks"], dict, "remarks")
-    content = _typed(proof["content"], list, "content")
-    return _statement(whole["statement"]), tuple(map(_entry, content))
-
-
-def _statement(value: Any) -> Statement:
-    fields = _fields(value, Statement._fields)
-    most = fields["correct_at_most"]
-    return Statement(
-        task=_typed(fields["task"], str, "task"),
-        k=_typed(fields["k"], int, "k"),
-        vocab=_typed(fields["vocab"], int, "vocab"),
-        semantics=_typed(fields["semantics"], str, "semantics"),
-        model=_typed(fields["model"], str, "model"),
-        correct_at_least=_wide(fields["correct_at_least"], "correct_at_least"),
-        correct_at_most=None if most is None else _wide(most, "correct_at_most"),
-        total=_wide(fields["total"], "total"),
-    )
+    fields = shaped(whole, _FILE | {"certkit": int}, "certificate")
+    return Statement(**fields["statement"]), tuple(map(_entry, fields["proof"]["content"]))
 
 
 def _entry(value: Any) -> Entry:
-    kind = next(
-        (name for name in ("sets", "tails", "counts") if isinstance(value, dict) and name in value), "sets"
-    )
-    fields = _fields(value, ("q", "m", kind))
-    q, m = _typed(fields["q"], int, "q"), _typed(fields["m"], int, "m")
+    shapes = {"sets": _SETS, "tails": _TAILS, "counts": _COUNTS}
+    kind = next((kind for kind in shapes if isinstance(value, dict) and kind in value), "sets")
+    fields = shaped(value, shapes[kind], "entry")
+    entry, inner = Entry(fields["q"], fields["m"], kind), fields[kind]
     if kind == "sets":
-        sets = _fields(fields["sets"], ("cells", "boxes"))
-        cells = tuple(map(_cell, _typed(sets["cells"], list, "cells")))
-        boxes = tuple(map(_box, _typed(sets["boxes"], list, "boxes")))
-        return Entry(q, m, kind, cells, boxes, 0.0, ())
-    inner = _fields(fields[kind], ("shift", "rows"))
-    rows = (_row(kind, row) for row in _typed(inner["rows"], list, "rows"))
-    return Entry(q, m, kind, (), (), _dyadic(inner["shift"], "shift"), tuple(rows))
+        cells = tuple(Cell(**cell) for cell in inner["cells"])
+        return entry._replace(cells=cells, boxes=tuple(Box(**box) for box in inner["boxes"]))
+    size = 1 if kind == "tails" else 2
+    rows = tuple(Row(row[0], row[1 : 1 + size], row[1 + size], (*row, 0)[2 + size]) for row in inner["rows"])
+    return entry._replace(shift=inner["shift"], rows=rows)
 
 
-def _cell(value: Any) -> Cell:
-    fields = _fields(value, ("n", "allowed"))
-    return Cell(_typed(fields["n"], int, "n"), _integers(fields["allowed"], "allowed"))
-
-
-def _box(value: Any) -> Box:
-    fields = _fields(value, ("positions", "contains_max", "exceptions"))
-    positions = tuple(_integers(runs, "positions") for runs in _typed(fields["positions"], list, "positions"))
-    exceptions = tuple(
-        _integers(row, "exceptions") for row in _typed(fields["exceptions"], list, "exceptions")
-    )
-    return Box(positions, _typed(fields["contains_max"], bool, "contains_max"), exceptions)
-
-
-def _row(kind: str, value: Any) -> Row:
-    row = _typed(value, list, "row")
-    if len(row) != (3 if kind == "tails" else 5):
-        refuse("schema", f"a row of {kind} has the wrong length")
-    x = _typed(row[0], int, "x")
-    if kind == "tails":
-        return Row(x, (_dyadic(row[1], "multiplier"),), _wide(row[2], "failing_at_most"), 0)
-    numbers = _dyadic(row[1], "width"), _dyadic(row[2], "offset")
-    return Row(x, numbers, _wide(row[3], "failing_at_most"), _wide(row[4], "failing_at_least"))
-
-
-def _fields(value: Any, names: tuple[str, ...]) -> dict[str, Any]:
-    """The value, if it is an object with exactly these fields."""
-    fields: dict[str, Any] = _typed(value, dict, "/".join(names))
-    if fields.keys() != set(names):
-        refuse("schema", f"fields must be {sorted(names)}, not {sorted(fields)}"[:300])
-    return fields
-
-
-def _typed(value: Any, kind: type, name: str) -> Any:
-    """The value, if it has exactly this type (so that no bool passes for an int)."""
-    return value if type(value) is kind else refuse("schema", f"{name} must be of type {kind.__name__}")
-
-
-def _integers(value: Any, name: str) -> tuple[int, ...]:
-    return tuple(_typed(item, int, name) for item in _typed(value, list, name))
+def shaped(value: Any, shape: Any, name: str) -> Any:
+    """Return the value with lists as tuples and numbers decoded, if it has the shape."""
+    if isinstance(shape, Maybe):
+        return None if value is None else shaped(value, shape.shape, name)
+    if isinstance(shape, dict):
+        if type(value) is not dict or value.keys() != shape.keys():
+            refuse("schema", f"{name} must be an object with the fields {sorted(shape)}")
+        return {key: shaped(value[key], inner, key) for key, inner in shape.items()}
+    if isinstance(shape, list | tuple):
+        inner = shape * len(value) if isinstance(shape, list) and type(value) is list else shape
+        if type(value) is not list or len(value) != len(inner):
+            refuse("schema", f"{name} must be a list" + f" of {len(shape)}" * isinstance(shape, tuple))
+        return tuple(shaped(item, part, name) for item, part in zip(value, inner, strict=True))
+    if shape is Wide:
+        return _wide(value, name)
+    if shape is Dyadic:
+        return _dyadic(value, name)
+    return value if shape in (type(value), object) else refuse("schema", f"{name} must be {shape.__name__}")
 
 
 def _wide(value: Any, name: str) -> int:
-    """An integer, spelled as a decimal string exactly if it is beyond 2⁵³."""
+    if type(value) is int:
+        return value
     if type(value) is str and len(value) <= 4000 and value.isascii() and value.isdigit():
         number = int(value)
         if number > _WIDE and str(number) == value:
             return number
-    return int(_typed(value, int, name))
+    refuse("schema", f"{name} must be an integer, as a string exactly if it is beyond 2^53")
 
 
 def _dyadic(value: Any, name: str) -> float:
-    """A finite float in its one spelling: ``float.hex`` without trailing zeros after the point."""
     try:
-        number = float.fromhex(_typed(value, str, name)[:40])
+        number = float.fromhex(value[:40] if type(value) is str else "")
         mantissa, exponent = number.hex().split("p")
     except (ValueError, OverflowError):
         refuse("schema", f"{name} must be a dyadic such as 0x1.8p+3")

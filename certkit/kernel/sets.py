@@ -1,24 +1,27 @@
-"""The rule for cells and boxes: the exact worst case of a set, in integers that bound each term.
+"""The rule for cells and boxes: the worst case of a set, in numbers that bound each term.
 
 For one class (q, m) and one x let f_p(t) = exp(score_p(t))·gain_p(t). A sequence *fails* for x exactly if
-Σ_{p<K−1} f_p(t_p) + f_{K−1}(q) ≥ 0. `Terms` holds integers above and below every f_p(t), up to one positive
-factor. If the largest sum of upper integers over a set is below 0, none of its sequences fails; the largest
-sums below are attained, so nothing is lost but the width of the enclosures, which shrinks with the bits.
+Σ_{p<K−1} f_p(t_p) + f_{K−1}(q) ≥ 0. The terms below are numbers above and below every f_p(t), up to one
+positive factor. If no sum of the upper ones over a set reaches 0, none of its sequences fails. The largest
+sum is exact but for the width of the enclosures and the upward rounding of sums; both shrink with the bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple, NoReturn
+from collections.abc import Iterator, Sequence
+from typing import NoReturn, Protocol
 
-from certkit.kernel.model import Attention, Model, attention
+from flint import arb, ctx, fmpz
+
+from certkit.kernel.model import Model, attention, grid
 from certkit.kernel.reader import Box, Cell, Entry
 from certkit.kernel.verdict import Finding
 
-#: Working precisions: bits after the binary point of weights that are at most 1.
+#: Working precisions: the first in bits after the binary point of weights up to 1, the others in digits.
 PRECISIONS = (64, 128, 256, 512, 1024, 2048, 4096)
 
-Sequence = tuple[int, ...]
+Tokens = tuple[int, ...]
+Number = int | arb  # exact: an integer, or a dyadic (a ball of radius 0)
 
 
 def scaled(value: int, low: int, high: int) -> int:
@@ -26,23 +29,60 @@ def scaled(value: int, low: int, high: int) -> int:
     return value * (high if value > 0 else low)
 
 
-class Terms(NamedTuple):
-    """``low[p][t] ≤ f_p(t)/factor ≤ high[p][t]`` for t ≤ m; both are 0 where the gain is 0."""
+class Terms(Protocol):
+    """Enclosures of f_p(t) for one class and one x, up to one positive factor."""
 
-    low: list[list[int]]
-    high: list[list[int]]
+    @property
+    def high(self) -> Sequence[Sequence[Number]]:
+        """``high[p][t]`` is exact and not below f_p(t)."""
+
+    def low(self, p: int, t: int) -> Number:
+        """Return an exact number not above f_p(t)."""
+
+
+class GridTerms:
+    """Integers ``low(p, t) ≤ f_p(t)/factor ≤ high[p][t]``; both are 0 where the gain is 0."""
+
+    def __init__(self, model: Model, entry: Entry, x: int, bits: int) -> None:
+        self._tokens, self._places = model.gains(entry.q, entry.m, x)
+        self._grid = grid(model, entry.q, entry.m, bits)
+        self.high: list[list[int]] = []
+        for extra, low, high in zip(self._places, self._grid.low, self._grid.high, strict=True):
+            gains = [gain + extra for gain in self._tokens]
+            self.high.append([g * (b if g > 0 else a) for g, a, b in zip(gains, low, high, strict=True)])
+
+    def low(self, p: int, t: int) -> int:
+        """A lower bound of one term."""
+        gain = self._tokens[t] + self._places[p]
+        return gain * (self._grid.low if gain > 0 else self._grid.high)[p][t]
+
+
+class BallTerms:
+    """The same in dyadics, each with `bits` significant bits: slower, at any distance between the weights."""
+
+    def __init__(self, model: Model, entry: Entry, x: int, bits: int) -> None:
+        tokens, places = model.gains(entry.q, entry.m, x)
+        weight = attention(model, entry.q, entry.m, bits)
+        ctx.prec = bits
+        self._balls = [
+            [t * p * fmpz(gain + extra) for t, gain in zip(weight.token, tokens, strict=True)]
+            for p, extra in zip(weight.place, places, strict=True)
+        ]
+        self.high = [[ball.upper() for ball in row] for row in self._balls]
+
+    def low(self, p: int, t: int) -> arb:
+        """A lower bound of one term."""
+        return self._balls[p][t].lower()
 
 
 def terms(model: Model, entry: Entry, x: int, bits: int) -> Terms:
-    """Enclose the terms of the class for one x."""
-    tokens, places = model.gains(entry.q, entry.m, x)
-    weight = attention(model, entry.q, entry.m, bits)
-    low, high = [], []
-    for extra, w_low, w_high in zip(places, weight.low, weight.high, strict=True):
-        gains = [gain + extra for gain in tokens]
-        high.append([g * (b if g > 0 else a) for g, a, b in zip(gains, w_low, w_high, strict=True)])
-        low.append([g * (a if g > 0 else b) for g, a, b in zip(gains, w_low, w_high, strict=True)])
-    return Terms(low, high)
+    """Return the quick terms at the first precision, the far-reaching ones at the others."""
+    return GridTerms(model, entry, x, bits) if bits == PRECISIONS[0] else BallTerms(model, entry, x, bits)
+
+
+def up(number: Number) -> Number:
+    """Return an exact number that is not below: sums of dyadics are rounded, and come with their error."""
+    return number if isinstance(number, int) else number.upper()
 
 
 def plainly_correct(model: Model, entry: Entry, x: int) -> bool:
@@ -52,7 +92,7 @@ def plainly_correct(model: Model, entry: Entry, x: int) -> bool:
     loses least by it holds m. True is a proof, False says nothing.
     """
     tokens, places = model.gains(entry.q, entry.m, x)
-    weight: Attention = attention(model, entry.q, entry.m, PRECISIONS[0])
+    weight = grid(model, entry.q, entry.m, PRECISIONS[0])
     most = max(places)
     values = [scaled(gain + most, *weight.token[t]) for t, gain in enumerate(tokens)]
     best = [scaled(max(values), *place) for place in weight.place]
@@ -64,51 +104,59 @@ def plainly_correct(model: Model, entry: Entry, x: int) -> bool:
     return total < 0
 
 
-def members(runs: Sequence) -> Iterator[int]:
+def members(runs: Tokens) -> Iterator[int]:
     """Yield the tokens of a set."""
     for low, high in zip(runs[::2], runs[1::2], strict=True):
         yield from range(low, high + 1)
 
 
-def worst_of_cell(view: Terms, entry: Entry, cell: Cell) -> tuple[int, Sequence]:
-    """Return the largest upper sum over a cell, and its sequence.
+def worst_of_cell(view: Terms, entry: Entry, cell: Cell) -> tuple[Number, Tokens]:
+    """Return an upper bound of every sum over a cell, and the sequence that should attain it.
 
     Each position can leave m for its best allowed token; the n positions that gain most by it do.
     """
     rows, m = view.high[:-1], entry.m
     tokens = list(members(cell.allowed))
     best = [max(tokens, key=row.__getitem__, default=m) for row in rows]
-    gain = [row[t] - row[m] for row, t in zip(rows, best, strict=True)]
-    movers = set(sorted(range(len(rows)), key=gain.__getitem__)[len(rows) - cell.n :])
-    sequence = tuple(best[p] if p in movers else m for p in range(len(rows)))
-    return upper_sum(view, entry, sequence), sequence
+    gain = [up(row[t] - row[m]) for row, t in zip(rows, best, strict=True)]
+    movers = sorted(range(len(rows)), key=gain.__getitem__)[len(rows) - cell.n :]
+    total = sum(row[m] for row in rows) + sum(gain[p] for p in movers) + view.high[-1][entry.q]
+    return total, tuple(best[p] if p in movers else m for p in range(len(rows)))
 
 
-def worst_of_box(view: Terms, entry: Entry, box: Box) -> tuple[int, Sequence]:
-    """Return the largest upper sum over a box, and its sequence.
+def worst_of_box(view: Terms, entry: Entry, box: Box) -> tuple[Number, Tokens]:
+    """Return an upper bound of every sum over a box, and the sequence that should attain it.
 
-    Every position takes its best token; if one must hold m and none does, the one that loses least by it.
+    Every position takes its best token; if one must hold m, the one that loses least by it does.
     """
     rows, m = view.high[:-1], entry.m
     best = [max(members(runs), key=row.__getitem__) for row, runs in zip(rows, box.positions, strict=True)]
-    if box.contains_max and m not in best:
-        holders = [p for p, runs in enumerate(box.positions) if runs[-1] == m]
-        best[max(holders, key=lambda p: rows[p][m] - rows[p][best[p]])] = m
-    return upper_sum(view, entry, tuple(best)), tuple(best)
+    total = sum(row[t] for row, t in zip(rows, best, strict=True)) + view.high[-1][entry.q]
+    if box.contains_max:
+        loss = {p: up(rows[p][m] - rows[p][best[p]]) for p, runs in enumerate(box.positions) if runs[-1] == m}
+        holder = max(loss, key=loss.__getitem__)
+        best[holder], total = m, total + loss[holder]
+    return total, tuple(best)
 
 
-def upper_sum(view: Terms, entry: Entry, sequence: Sequence) -> int:
-    """Return an upper bound of the sum of one sequence."""
-    return sum(row[t] for row, t in zip(view.high, (*sequence, entry.q), strict=True))
+def fails(model: Model, view: Terms, entry: Entry, sequence: Tokens, x: int) -> bool:
+    """Whether the sequence certainly fails for x: its lower sum is not negative, or it is an exact tie.
+
+    In a tie the gains of equal scores add up to 0, so the sum is exactly 0 whatever the exponentials are.
+    """
+    whole = (*sequence, entry.q)
+    if sum(view.low(p, t) for p, t in enumerate(whole)) >= 0:
+        return True
+    tokens, places = model.gains(entry.q, entry.m, x)
+    by_score: dict[int, int] = {}
+    for p, t in enumerate(whole):
+        score = model.token[entry.q][t] + model.place[entry.q][p]
+        by_score[score] = by_score.get(score, 0) + tokens[t] + places[p]
+    return not any(by_score.values())
 
 
-def fails(view: Terms, entry: Entry, sequence: Sequence) -> bool:
-    """Whether the sequence certainly fails for x."""
-    return sum(row[t] for row, t in zip(view.low, (*sequence, entry.q), strict=True)) >= 0
-
-
-def open_members(view: Terms, entry: Entry, box: Box) -> Iterator[Sequence]:
-    """Yield each member of the box whose upper sum is not negative: a search that enters no dead end.
+def open_members(view: Terms, entry: Entry, box: Box) -> Iterator[Tokens]:
+    """Yield each member of the box whose upper sum is not below 0: a search that enters no dead end.
 
     Positions are filled from the left, tokens tried from the largest term down. `rest[i][held]` is the most
     that the last i positions can add, where `held` says that none of them need hold m (None: impossible). It
@@ -116,15 +164,15 @@ def open_members(view: Terms, entry: Entry, box: Box) -> Iterator[Sequence]:
     to the members found.
     """
     m, count = entry.m, len(box.positions)
-    ranked: list[list[tuple[int, int]]] = []
-    rest: list[tuple[int | None, int]] = [(None, 0)]
+    ranked: list[list[tuple[Number, int]]] = []
+    rest: list[tuple[Number | None, Number]] = [(None, 0)]
     for row, runs in zip(view.high[-2::-1], reversed(box.positions), strict=True):
         ranked.append(sorted(((row[t], t) for t in members(runs)), reverse=True))
         needy, free = rest[-1]
         best = ranked[-1][0][0]
         choices = ([best + needy] if needy is not None else []) + ([row[m] + free] if runs[-1] == m else [])
-        rest.append((max(choices, default=None), best + free))
-    stack: list[tuple[Sequence, bool, int]] = [((), not box.contains_max, view.high[-1][entry.q])]
+        rest.append((max(map(up, choices), default=None), up(best + free)))
+    stack: list[tuple[Tokens, bool, Number]] = [((), not box.contains_max, view.high[-1][entry.q])]
     while stack:
         prefix, held, total = stack.pop()
         if len(prefix) == count:
@@ -132,7 +180,7 @@ def open_members(view: Terms, entry: Entry, box: Box) -> Iterator[Sequence]:
             continue
         for value, t in ranked[count - 1 - len(prefix)]:
             behind = rest[count - 1 - len(prefix)][held or t == m]
-            if behind is not None and total + value + behind >= 0:
+            if behind is not None and not total + value + behind < 0:
                 stack.append(((*prefix, t), held or t == m, total + value))
             elif held:
                 break  # the later tokens add no more (without m held, the missing m may come later)
@@ -188,17 +236,17 @@ class SetRule:
             if sequence not in excepted:
                 return self._doubt(view, "box", sequence, x)
             if sequence in self.unconfirmed:
-                if fails(view, self.entry, sequence):
+                if fails(self.model, view, self.entry, sequence, x):
                     self.unconfirmed.remove(sequence)
                 else:
                     settled = False
         return settled
 
-    def _doubt(self, view: Terms, rule: str, sequence: Sequence, x: int) -> bool:
+    def _doubt(self, view: Terms, rule: str, sequence: Tokens, x: int) -> bool:
         """A certified sequence may fail: refute if it certainly does, else ask for more bits (False)."""
-        if fails(view, self.entry, sequence):
+        if fails(self.model, view, self.entry, sequence, x):
             self._end("refuted", rule, f"x={x} is not beaten", (*sequence, self.entry.q))
         return False
 
-    def _end(self, verdict: str, rule: str, where: str, sequence: Sequence | None = None) -> NoReturn:
+    def _end(self, verdict: str, rule: str, where: str, sequence: Tokens | None = None) -> NoReturn:
         raise Finding(verdict, rule, f"q={self.entry.q} m={self.entry.m}: {where}", sequence)

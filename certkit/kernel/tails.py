@@ -1,8 +1,8 @@
 """The rule for tails: recompute an exponential bound on the number of failing sequences (Markov).
 
-Let v_p = f_p·e^{−shift}. For λ ≥ 0 every sequence that fails for x has exp(λ Σ_p v_p) ≥ 1, every other one has
-it above 0. So the number of failing sequences of the class is at most the sum of exp(λ Σ_p v_p) over the class,
-which factorises over the positions: e^{λ v_{K−1}(q)} · (Π_p S_p − [q<m] Π_p R_p), with S_p the sum of
+Let v_p = f_p·e^{−shift}. For λ ≥ 0 every sequence that fails for x has exp(λ Σ_p v_p) ≥ 1, every other one
+has it above 0. So the number of failing sequences of the class is at most the sum of exp(λ Σ_p v_p) over the
+class, which factorises over the positions: e^{λ v_{K−1}(q)} · (Π_p S_p − [q<m] Π_p R_p), with S_p the sum of
 e^{λ v_p(t)} over the tokens t ≤ m, and R_p over t < m.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from flint import arb, ctx, fmpz
 
-from certkit.kernel.model import Model
+from certkit.kernel.model import Model, attention
 from certkit.kernel.reader import Entry, Row
 from certkit.kernel.sets import PRECISIONS
 from certkit.kernel.verdict import Finding
@@ -35,23 +35,16 @@ def tail_bound(model: Model, entry: Entry, row: Row, bits: int) -> arb:
     `remaining` is Π R_p so far, and `holding` is Π S_p − Π R_p so far, without cancellation:
     Π_{≤p} S − Π_{≤p} R = (Π_{<p} S − Π_{<p} R)·S_p + Π_{<p} R·(S_p − R_p).
     """
+    tokens, places = model.gains(entry.q, entry.m, row.x)
+    weight = attention(model, entry.q, entry.m, bits)
     ctx.prec = bits
-    q, m = entry.q, entry.m
-    tokens, places = model.gains(q, m, row.x)
-    top_token, top_place = max(model.token[q][: m + 1]), max(model.place[q])
-    unit = model.score_unit()
-    norm = ((top_token + top_place) * unit - arb(entry.shift)).exp() * arb(2) ** -model.exponent
-    factor = arb(row.numbers[0]) * norm
-    weights = [((score - top_token) * unit).exp() for score in model.token[q][: m + 1]]
+    unit = (weight.top * weight.unit - arb(entry.shift)).exp() * arb(2) ** -model.exponent
+    scaled = [place * arb(row.numbers[0]) * unit for place in weight.place]
     holding, remaining = arb(0), arb(1)
-    for score, extra in zip(model.place[q][:-1], places, strict=False):
-        place = ((score - top_place) * unit).exp() * factor
-        powers = [
-            (place * weight * fmpz(gain + extra)).exp() for weight, gain in zip(weights, tokens, strict=True)
-        ]
+    for place, extra in zip(scaled[:-1], places[:-1], strict=True):
+        powers = [(place * w * fmpz(g + extra)).exp() for w, g in zip(weight.token, tokens, strict=True)]
         below = sum(powers[:-1], arb(0))
         holding = holding * (below + powers[-1]) + remaining * powers[-1]
         remaining = remaining * below
-    place = ((model.place[q][-1] - top_place) * unit).exp() * factor
-    query = (place * weights[q] * fmpz(tokens[q] + places[-1])).exp()
-    return query * (holding if q < m else holding + remaining)
+    query = (scaled[-1] * weight.token[entry.q] * fmpz(tokens[entry.q] + places[-1])).exp()
+    return query * (holding if entry.q < entry.m else holding + remaining)

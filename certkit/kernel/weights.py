@@ -8,15 +8,16 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from certkit.kernel.reader import parse_json, read_bounded, refuse
+from certkit.kernel.reader import parse_json, read_bounded, refuse, shaped
 
 MAX_BYTES = 1 << 28
 MAX_HEADER = 1 << 20
 MAX_SIDE = 4096
 _FORMATS = {"F32": ("f", 4), "F16": ("e", 2), "BF16": ("f", 2), "F64": ("d", 8)}
 _NAMES = ("W_E", "W_K", "W_O", "W_Q", "W_U", "W_V", "W_pos")
+_TENSOR = {"dtype": str, "shape": (int, int), "data_offsets": (int, int)}
 
 
 class Matrix(NamedTuple):
@@ -40,54 +41,31 @@ def read_weights(path: str) -> Weights:
     if len(data) < 8 or header_bytes > min(MAX_HEADER, len(data) - 8):
         refuse("model", f"{path} is not a safetensors file")
     header = parse_json(data[8 : 8 + header_bytes], f"the header of {path}")
-    if type(header) is not dict:
-        refuse("model", f"the header of {path} is not an object")
-    header.pop("__metadata__", None)
-    if sorted(header) != sorted(_NAMES):
-        refuse("model", f"{path} must hold the tensors {', '.join(_NAMES)}, not {sorted(header)}"[:300])
-    buffer, digest, end = data[8 + header_bytes :], hashlib.sha256(), 0
-    for name in sorted(header, key=lambda name: _offsets(header[name])):
-        start, stop = _offsets(header[name])
-        if start != end:
-            refuse("model", f"{path}: tensor {name} overlaps another or leaves a hole")
+    if type(header) is dict:
+        header.pop("__metadata__", None)
+    tensors = shaped(header, dict.fromkeys(_NAMES, _TENSOR), f"the header of {path}")
+    buffer, end = data[8 + header_bytes :], 0
+    for start, stop in sorted(tensor["data_offsets"] for tensor in tensors.values()):
+        if start != end or stop < start:
+            refuse("model", f"{path}: the tensors overlap or leave a hole")
         end = stop
     if end != len(buffer):
         refuse("model", f"{path}: the tensors take {end} bytes, the file has {len(buffer)}")
-    matrices = {}
-    for name in sorted(header):
-        start, stop = _offsets(header[name])
-        dtype, (height, width) = header[name]["dtype"], _shape(header[name], name)
-        if (
-            type(dtype) is not str
-            or dtype not in _FORMATS
-            or height * width * _FORMATS[dtype][1] != stop - start
-        ):
-            refuse("model", f"{path}: tensor {name} has dtype {dtype!r} or a size that is not its shape's")
+    matrices, digest = {}, hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        (start, stop), (height, width), dtype = tensor["data_offsets"], tensor["shape"], tensor["dtype"]
+        if not 1 <= min(height, width) <= max(height, width) <= MAX_SIDE:
+            refuse("model", f"tensor {name} must have 1 to {MAX_SIDE} rows and columns")
+        if dtype not in _FORMATS or height * width * _FORMATS[dtype][1] != stop - start:
+            refuse("model", f"tensor {name} has dtype {dtype} or a size that is not its shape's")
         digest.update(f"{name}\0{dtype}\0{height},{width}\0".encode() + buffer[start:stop])
         matrices[name] = _decode(buffer[start:stop], dtype, width, name)
     return Weights(matrices, digest.hexdigest())
 
 
-def _offsets(tensor: Any) -> tuple[int, int]:
-    if type(tensor) is not dict or tensor.keys() != {"dtype", "shape", "data_offsets"}:
-        refuse("model", "a tensor of the model has no dtype, shape and data_offsets")
-    offsets = tensor["data_offsets"]
-    if (
-        type(offsets) is not list
-        or list(map(type, offsets)) != [int, int]
-        or not 0 <= offsets[0] <= offsets[1]
-    ):
-        refuse("model", "data_offsets of a tensor must be [start, end]")
-    return offsets[0], offsets[1]
-
-
-def _shape(tensor: Any, name: str) -> tuple[int, int]:
-    shape = tensor["shape"]
-    if type(shape) is not list or list(map(type, shape)) != [int, int]:
-        refuse("model", f"tensor {name} must be a matrix")
-    if not 1 <= min(shape) <= max(shape) <= MAX_SIDE:
-        refuse("model", f"tensor {name} must have 1 to {MAX_SIDE} rows and columns, not {shape}"[:200])
-    return shape[0], shape[1]
+def model_sha256(path: str) -> str:
+    """Return the digest of the model in a file, as the auditor computes it."""
+    return read_weights(path).sha256
 
 
 def _decode(raw: bytes, dtype: str, width: int, name: str) -> Matrix:
