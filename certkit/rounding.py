@@ -2,9 +2,9 @@
 
 Every other file asks this one for a rounded result, and the direction is in the name: ``add_down(a, b)`` is
 the largest binary64 number that is not above the real sum, ``add_up`` the smallest that is not below it
-(*tightest*). Only one thing is trusted: ``+ - * / sqrt`` of the tensor library are the correctly rounded
-IEEE-754 binary64 operations (to nearest, gradual underflow). No rounding mode is changed, no libm function
-is called.
+(*tightest*). Only one thing is trusted: ``+ - * /`` of the tensor library are the correctly rounded IEEE-754
+binary64 operations (to nearest, gradual underflow). No rounding mode is changed, no libm function is called;
+the library's square root is a guess that is checked.
 
 How a direction is got from round-to-nearest: let ``s`` be the rounded result and ``e`` a number with the
 sign of ``exact - s``. The result rounded up is ``s`` if ``e <= 0`` and the next float above ``s`` if ``e >
@@ -264,14 +264,30 @@ def _quotient_error_scaled(a: Tensor, b: Tensor, s: Tensor) -> Tensor:
     return torch.where(plain, error, 0.0)
 
 
-def _root_error(a: Tensor) -> tuple[Tensor, Tensor]:
-    s = torch.sqrt(a)
+def _root_residual(a: Tensor, root: Tensor) -> Tensor:
+    """A number with the sign of ``a - root²``, for a root within a few floats of the exact one."""
     small, large = a < _SAFE_LOW, a > _SAFE_HIGH
-    root = torch.where(small, s * 2.0**100, torch.where(large, s * 2.0**-100, s))
+    scaled = torch.where(small, root * 2.0**100, torch.where(large, root * 2.0**-100, root))
     square = torch.where(small, a * 2.0**200, torch.where(large, a * 2.0**-200, a))
-    p, e = two_prod(root, root)
-    error = (square - p) - e
-    return s, torch.where(torch.isinf(a) | (a == 0), 0.0, error)
+    p, e = two_prod(scaled, scaled)
+    return (square - p) - e
+
+
+def _root_error(a: Tensor) -> tuple[Tensor, Tensor]:
+    """The largest float64 not above √a, and a number with the sign of the rest.
+
+    The library's square root is only a guess: it need not be correctly rounded (MKL's is not), so it is moved
+    until its square is not above ``a`` and the next float's square is.
+    """
+    s = torch.sqrt(a)
+    fixed = torch.isinf(a) | (a == 0) | torch.isnan(s)
+    while True:
+        error = torch.where(fixed, 0.0, _root_residual(a, s))
+        above = error < 0
+        below = ~fixed & ~above & ~(_root_residual(a, next_up(s)) < 0)
+        if not bool((above | below).any()):
+            return s, error
+        s = torch.where(above, next_down(s), torch.where(below, next_up(s), s))
 
 
 def _fused_error(a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
