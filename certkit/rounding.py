@@ -265,26 +265,21 @@ def _quotient_error_scaled(a: Tensor, b: Tensor, s: Tensor) -> Tensor:
 
 
 def _root_residual(a: Tensor, root: Tensor) -> Tensor:
-    """A number with the sign of ``a - root²``, for a root within a few floats of the exact one."""
     small, large = a < _SAFE_LOW, a > _SAFE_HIGH
-    scaled = torch.where(small, root * 2.0**100, torch.where(large, root * 2.0**-100, root))
+    root = torch.where(small, root * 2.0**100, torch.where(large, root * 2.0**-100, root))
     square = torch.where(small, a * 2.0**200, torch.where(large, a * 2.0**-200, a))
-    p, e = two_prod(scaled, scaled)
+    p, e = two_prod(root, root)
     return (square - p) - e
 
 
 def _root_error(a: Tensor) -> tuple[Tensor, Tensor]:
-    """The largest float64 not above √a, and a number with the sign of the rest.
-
-    The library's square root is only a guess: it need not be correctly rounded (MKL's is not), so it is moved
-    until its square is not above ``a`` and the next float's square is.
-    """
+    # the library's root is a guess (MKL's is not correctly rounded): moved until s² ≤ a < next_up(s)²
     s = torch.sqrt(a)
     fixed = torch.isinf(a) | (a == 0) | torch.isnan(s)
     while True:
         error = torch.where(fixed, 0.0, _root_residual(a, s))
         above = error < 0
-        below = ~fixed & ~above & ~(_root_residual(a, next_up(s)) < 0)
+        below = ~(fixed | above | (_root_residual(a, next_up(s)) < 0))
         if not bool((above | below).any()):
             return s, error
         s = torch.where(above, next_down(s), torch.where(below, next_up(s), s))
