@@ -273,8 +273,7 @@ def _root_residual(a: Tensor, root: Tensor) -> Tensor:
 
 
 def _root_error(a: Tensor) -> tuple[Tensor, Tensor]:
-    # the library's root is a guess (MKL's is not correctly rounded): moved until s² ≤ a < next_up(s)²
-    s = torch.sqrt(a)
+    s = torch.sqrt(a)  # a guess (MKL's is not correctly rounded): moved until s² ≤ a < next_up(s)²
     fixed = torch.isinf(a) | (a == 0) | torch.isnan(s)
     while True:
         error = torch.where(fixed, 0.0, _root_residual(a, s))
