@@ -73,10 +73,15 @@ def adversarial_witnesses(witness: Any, seed: int) -> Iterator[tuple[str, Any]]:
     """The witness as found, then hostile versions of it, each with a name.
 
     Whole numbers (gaps, tokens, counts) become 0, 1, one more and one less, or are shuffled within their
-    range; reals (directions, multipliers, shifts) become 0, negative, tiny, huge or random.
+    range; reals (directions, multipliers, shifts) become 0, negative, tiny, huge or random. A witness
+    without numbers has no hostile version.
     """
     generator = torch.Generator().manual_seed(seed)
     yield "as searched", witness
+    numbers: list[Any] = []
+    map_leaves(witness, numbers.append)
+    if not numbers:
+        return  # nothing an adversary could choose
     yield "all 1", map_leaves(witness, _set_all(1.0, 1))
     yield "random", map_leaves(witness, _random(generator, 1.0))
     yield "one less, negated", map_leaves(witness, _scale(-1.0, -1))

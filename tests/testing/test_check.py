@@ -1,0 +1,127 @@
+"""`check_strategy` passes sound strategies and finds what is wrong with unsound ones."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+import torch
+from torch import Tensor
+
+from certkit.certificate import CertifiedSet, TailContent, full_content
+from certkit.content import Tail
+from certkit.testing.check import check_strategy
+from certkit.testing.models import Kind, Sizes
+from certkit.testing.witnesses import adversarial_witnesses, map_leaves
+from certkit.testing.zoo import random_specimens, zoo
+from proofs.model import Model
+from proofs.strategy import find
+
+SMALL = tuple(s for s in zoo() if s.sequences <= 125)
+
+
+@attrs.frozen
+class Believer:
+    """Certifies everything: as unsound as can be."""
+
+    name: str = "believer"
+    version: int = 1
+
+    def search(self, model: Model) -> None:
+        return None
+
+    def verify(self, model: Model, witness: None) -> CertifiedSet:
+        k = model.n_ctx
+        classes = ((q, m) for q in range(model.vocab) for m in range(q, model.vocab) if k > 1 or q == m)
+        return CertifiedSet(k, model.vocab, tuple(full_content(q, m, k) for q, m in classes))
+
+
+@attrs.frozen
+class Optimist(Believer):
+    """Says of every class that at most one sequence fails, and only for x = 0."""
+
+    name: str = "optimist"
+
+    def verify(self, model: Model, witness: None) -> CertifiedSet:
+        entries = [
+            TailContent(e.q, e.m, 0.0, (Tail(0, 1.0, 1),) if e.m else ())
+            for e in super().verify(model, None).entries
+        ]
+        return CertifiedSet(model.n_ctx, model.vocab, tuple(entries))
+
+
+@attrs.frozen
+class Nervous(Believer):
+    """Certifies nothing, and crashes on any witness but its own."""
+
+    name: str = "nervous"
+
+    def search(self, model: Model) -> Tensor:
+        return torch.tensor([1.0, 2.0])
+
+    def verify(self, model: Model, witness: Tensor) -> CertifiedSet:
+        if ["one", "two"][round(float(witness[1])) - 1] != "two":
+            raise ValueError("witness[1] must be 2")
+        return CertifiedSet(model.n_ctx, model.vocab, ())
+
+
+@attrs.frozen
+class Moody(Believer):
+    """Gives another answer each time."""
+
+    name: str = "moody"
+    seen: list[int] = attrs.field(factory=list, eq=False)
+
+    def verify(self, model: Model, witness: None) -> CertifiedSet:
+        self.seen.append(0)
+        right = full_content(0, 0, model.n_ctx) if len(self.seen) % 2 and model.vocab == 1 else None
+        return CertifiedSet(model.n_ctx, model.vocab, () if right is None else (right,))
+
+
+@pytest.mark.parametrize("name", ["brute-force", "cubic"])
+def test_sound_strategies_pass(name: str) -> None:
+    report = check_strategy(find(name), specimens=SMALL)
+    assert report.ok, str(report)
+    assert report.models == len(SMALL)
+    assert report.certified > 100
+
+
+def test_an_unsound_strategy_is_caught_with_a_sequence() -> None:
+    report = check_strategy(Believer())
+    finding = report.findings[0]
+    assert finding.law == "sound"
+    assert finding.model == "constant-v3-k2"
+    assert finding.sequence is not None
+    assert "logit" in str(report)
+
+
+def test_too_few_failures_are_caught() -> None:
+    report = check_strategy(Optimist(), specimens=SMALL, stop_after=1)
+    assert report.findings[0].law == "sound"
+    assert "sequences fail, claimed at most" in report.findings[0].message
+
+
+def test_a_crash_is_caught() -> None:
+    report = check_strategy(Nervous(), specimens=SMALL[:4], hostile=7)
+    assert {finding.law for finding in report.findings} == {"refuses cleanly"}
+
+
+def test_two_answers_are_caught() -> None:
+    report = check_strategy(Moody(), specimens=SMALL[:1])
+    assert [finding.law for finding in report.findings] == ["repeatable"]
+
+
+def test_hostile_witnesses_differ_and_keep_their_shape() -> None:
+    witness = (torch.tensor([[1, 2]]), 0.5, (torch.tensor([3.0]),))
+    changed = dict(adversarial_witnesses(witness, seed=1))
+    assert len(changed) == 8
+    for other in changed.values():
+        assert other[0].shape == (1, 2)
+        assert other[0].dtype == torch.int64
+        assert type(other[1]) is float
+    assert changed["all 0"][1] == 0.0
+    assert map_leaves(witness, lambda leaf: leaf)[2][0] is witness[2][0]
+
+
+def test_random_specimens_have_every_kind() -> None:
+    names = [specimen.name for specimen in random_specimens(Sizes(2, 2), range(1))]
+    assert len(names) == len(Kind)
