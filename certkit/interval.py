@@ -230,6 +230,18 @@ class Interval(Reductions, Comparisons, Functions, Numbers, Sets, Display):
         """``{−x}``, exactly."""
         return -self
 
+    def logsumexp(self, dim: int, keepdim: bool = False) -> Interval:
+        """``log Σ exp(x)`` along ``dim``; see `certkit.elementary.logsumexp`."""
+        from certkit import elementary
+
+        return elementary.logsumexp(self, dim, keepdim)
+
+    def softmax(self, dim: int) -> Interval:
+        """``exp(x) / Σ exp(x)`` along ``dim``, each component's range; see `certkit.elementary.softmax`."""
+        from certkit import elementary
+
+        return elementary.softmax(self, dim)
+
     def reciprocal(self) -> Self:
         """``{1/x : x ≠ 0}``, tightest."""
         one = torch.ones((), dtype=torch.float64, device=self.device)

@@ -310,7 +310,7 @@ def _fused_error(a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _fused_error_by_rationals(a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    """The same for the few elements at the ends of the range, one at a time; infinite operands as IEEE-754."""
+    """The same for the few elements at the ends of the range, one by one; infinite operands as IEEE-754."""
     rounded, signs = [], []
     for x, y, z in zip(a.tolist(), b.tolist(), c.tolist(), strict=True):
         if not (math.isfinite(x) and math.isfinite(y) and math.isfinite(z)):

@@ -6,6 +6,8 @@ always leaves an infinity or a NaN in the result of ``+ - *``, so one look at th
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -13,6 +15,7 @@ from certkit import rounding
 from certkit._interval.base import all_finite, empty_mask, with_empty
 
 Bounds = tuple[Tensor, Tensor]
+Directed = Callable[[Tensor, Tensor], Tensor]
 
 
 def _either_empty(a: Bounds, b: Bounds) -> Tensor:
@@ -38,35 +41,38 @@ def neg(a: Bounds) -> Bounds:
     return -a[1], -a[0]
 
 
-def _product(x: Tensor, y: Tensor, up: bool) -> Tensor:
-    """The directed product with ``0 * inf = 0``, the convention for bounds of non-empty intervals."""
-    p = rounding.mul_up(x, y) if up else rounding.mul_down(x, y)
-    return p if all_finite(p) else torch.where(torch.isnan(p), 0.0, p)
+def _limit_down(x: Tensor, y: Tensor) -> Tensor:
+    p = rounding.mul_down(x, y)
+    return torch.where(torch.isnan(p), 0.0, p)
+
+
+def _limit_up(x: Tensor, y: Tensor) -> Tensor:
+    p = rounding.mul_up(x, y)
+    return torch.where(torch.isnan(p), 0.0, p)
 
 
 def mul(a: Bounds, b: Bounds) -> Bounds:
-    """For a fixed x the least of ``x y`` over y is at ``y = lo`` if ``x >= 0``, else at ``hi``; it is then
-    monotone in x on both sides of 0, so the ends of a decide."""
+    """For a fixed x the least of ``x y`` over y is at ``y = lo`` if ``x >= 0``, else at ``hi``; it is
+    monotone in x on both sides of 0, so the ends of a decide. For bounds of non-empty intervals ``0 * inf``
+    is 0."""
     if b[0] is b[1]:
         a, b = b, a
-    low, high = a
-    if low is high:
-        nonnegative = low >= 0
-        lo = _product(low, torch.where(nonnegative, b[0], b[1]), up=False)
-        hi = _product(low, torch.where(nonnegative, b[1], b[0]), up=True)
-    else:
-        low_sign, high_sign = low >= 0, high >= 0
-        lo = torch.minimum(
-            _product(low, torch.where(low_sign, b[0], b[1]), up=False),
-            _product(high, torch.where(high_sign, b[0], b[1]), up=False),
-        )
-        hi = torch.maximum(
-            _product(low, torch.where(low_sign, b[1], b[0]), up=True),
-            _product(high, torch.where(high_sign, b[1], b[0]), up=True),
-        )
+    lo, hi = _products(a, b, rounding.mul_down, rounding.mul_up)
     if all_finite(lo, hi):
         return lo, hi
-    return with_empty(lo, hi, _either_empty(a, b))
+    return with_empty(*_products(a, b, _limit_down, _limit_up), _either_empty(a, b))
+
+
+def _products(a: Bounds, b: Bounds, down: Directed, up: Directed) -> Bounds:
+    low, high = a
+    nonnegative = low >= 0
+    lo = down(low, torch.where(nonnegative, b[0], b[1]))
+    hi = up(low, torch.where(nonnegative, b[1], b[0]))
+    if low is high:
+        return lo, hi
+    nonnegative = high >= 0
+    lo = torch.minimum(lo, down(high, torch.where(nonnegative, b[0], b[1])))
+    return lo, torch.maximum(hi, up(high, torch.where(nonnegative, b[1], b[0])))
 
 
 def div(a: Bounds, b: Bounds) -> Bounds:
@@ -160,6 +166,4 @@ def fma(a: Bounds, b: Bounds, c: Bounds) -> Bounds:
         _fused(low, torch.where(low_sign, b[1], b[0]), c_high, up=True),
         _fused(high, torch.where(high_sign, b[1], b[0]), c_high, up=True),
     )
-    if all_finite(lo, hi):
-        return lo, hi
     return with_empty(lo, hi, _either_empty(a, b) | empty_mask(*c))

@@ -15,8 +15,8 @@ BoundsOf = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class Functions(Base):
-    """Each method encloses ``{f(x) : x in self, x in the domain of f}``; tightness as its
-    `certkit.elementary` function states. An element with no member in the domain becomes empty."""
+    """Each method encloses ``{f(x) : x in self, x in the domain of f}``; its tightness is that of its
+    function in `certkit.elementary`. An element with no member in the domain becomes empty."""
 
     __slots__ = ()
 
@@ -34,8 +34,65 @@ class Functions(Base):
 
         return self._apply(elementary.exp_bounds)
 
+    def expm1(self) -> Self:
+        """``e**x − 1``."""
+        from certkit import elementary
+
+        return self._apply(elementary.expm1_bounds)
+
     def log(self) -> Self:
         """The natural logarithm of the positive members."""
         from certkit import elementary
 
         return self._apply(elementary.log_bounds)
+
+    def log1p(self) -> Self:
+        """``log(1 + x)`` of the members above −1."""
+        from certkit import elementary
+
+        return self._apply(elementary.log1p_bounds)
+
+    def tanh(self) -> Self:
+        """The hyperbolic tangent."""
+        from certkit import elementary
+
+        return self._apply(elementary.tanh_bounds)
+
+    def sigmoid(self) -> Self:
+        """``1 / (1 + e**−x)``."""
+        from certkit import elementary
+
+        return self._apply(elementary.sigmoid_bounds)
+
+    def sin(self) -> Self:
+        """The sine."""
+        from certkit import elementary
+
+        return self._apply(elementary.sin_bounds)
+
+    def cos(self) -> Self:
+        """The cosine."""
+        from certkit import elementary
+
+        return self._apply(elementary.cos_bounds)
+
+    def erf(self) -> Self:
+        """The error function."""
+        from certkit import elementary
+
+        return self._apply(elementary.erf_bounds)
+
+    def pow(self, exponent: int) -> Self:
+        """``x**n`` for an integer n; of a negative n, of the members other than 0.
+
+        Raises:
+            TypeError: an exponent that is not an integer.
+        """
+        from certkit import elementary
+
+        if isinstance(exponent, bool) or not isinstance(exponent, int):
+            raise TypeError(f"exponent={exponent!r} must be an int; for others use (y * x.log()).exp()")
+        return self._apply(lambda lo, hi: elementary.pow_bounds(lo, hi, exponent))
+
+    def __pow__(self, exponent: int) -> Self:
+        return self.pow(exponent)

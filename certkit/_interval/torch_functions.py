@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 Handler = Callable[..., Any]
 
 _SAME_NAME = (
-    "abs neg sqrt reciprocal floor ceil trunc round sign exp log sum mean amax amin minimum maximum reshape "
-    "flatten unflatten broadcast_to transpose permute movedim unsqueeze squeeze flip roll narrow gather "
-    "index_select take_along_dim diagonal clone"
+    "abs neg sqrt reciprocal floor ceil trunc round sign exp expm1 log log1p tanh sigmoid sin cos erf pow "
+    "softmax logsumexp sum mean amax amin minimum maximum reshape flatten unflatten broadcast_to transpose "
+    "permute movedim unsqueeze squeeze flip roll narrow gather index_select take_along_dim diagonal clone"
 )
 _OTHER_NAME = {"square": "sqr", "absolute": "abs", "negative": "neg"}
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
