@@ -96,6 +96,8 @@ def _only_max(bounds: _Bounds, queries: Tensor) -> Tensor:
     reference = bounds.reference[queries]
     at_max = weights[queries, :, :-1].over(reference[:, :, None])
     own = weights[queries, queries, -1][:, None].over(reference)
+    bounded = torch.isfinite(at_max.hi).all(-1)
+    at_max = where(bounded[:, :, None], at_max, 0.0)
     on_max = at_max.sum(-1)
     numerators = (
         on_max[:, :, None] * paths.EVOU
@@ -105,7 +107,7 @@ def _only_max(bounds: _Bounds, queries: Tensor) -> Tensor:
     )
     tokens = torch.arange(paths.vocab)
     lead = numerators - numerators[:, tokens, tokens][:, :, None]
-    return where(torch.eye(paths.vocab, dtype=torch.bool), -1.0, lead).amax(-1).certainly_lt(0.0)
+    return bounded & where(torch.eye(paths.vocab, dtype=torch.bool), -1.0, lead).amax(-1).certainly_lt(0.0)
 
 
 def _longest_prefixes(harm: Tensor, base: Tensor, order: Tensor) -> Tensor:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
+import attrs
 import pytest
 import torch
 from hypothesis import given
 
 from certkit.certificate import SetContent
+from certkit.interval import Interval
 from proofs import brute_force
 from proofs.brute_force import BruteForce
 from proofs.model import Model, load_model
@@ -70,6 +74,29 @@ def test_a_tie_is_not_certified_and_leaves_the_claim_one_sided() -> None:
         if entry.m in (2, 3):
             assert entry.correct_at_least(3) == 0
     assert not certified.two_sided
+
+
+def test_logits_that_are_all_equal_certify_nothing() -> None:
+    """Every difference is exactly 0: a tie, not a win."""
+    model = tiny_model(Kind.SKILLED, Sizes(4, 3), 3)
+    silent = Model(**{**model.tensors(), "W_U": torch.zeros_like(model.W_U)})
+    certified = STRATEGY.verify(silent, NoWitness())
+    assert certified.correct_at_least == certified.correct_at_most == 0
+
+
+def test_what_overflows_is_not_certified() -> None:
+    """Where float64 itself overflows, no comparison is decided."""
+    model = tiny_model(Kind.SKILLED, Sizes(4, 3), 3)
+    paths, weights = path_tables(model), attention_weights(model)
+    nowhere = Interval.hull(torch.full((4, 4), -math.inf), torch.full((4, 4), math.inf))
+    for name in ("EVOU", "EUPU"):
+        for q in range(4):
+            broken = attrs.evolve(paths, **{name: nowhere})
+            verdicts = brute_force._first_look(brute_force._query_tables(broken, weights, q), 4)
+            assert verdicts.wrong.numel() == 0
+            assert verdicts.open.tolist() == list(range(16))
+            tokens, undecided = brute_force._settle(broken, weights, q, verdicts)
+            assert len(tokens) == undecided == 16
 
 
 @pytest.mark.parametrize("kind", Kind)

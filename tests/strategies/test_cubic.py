@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certkit.certificate import SetContent
+from proofs import cubic
 from proofs.cubic import Cubic, CubicWitness
 from proofs.model import Model
 from proofs.witness import WitnessError, witness_from_json, witness_to_json
@@ -66,6 +67,25 @@ def test_it_proves_something(seed: int) -> None:
     check_certified(certified, truth)
     if truth.correct_count > 150:
         assert certified.correct_at_least > truth.correct_count // 3
+
+
+def test_logits_that_are_all_equal_certify_nothing() -> None:
+    """Every bound is exactly 0: a tie, not a win."""
+    model = tiny_model(Kind.SKILLED, Sizes(4, 3), 3)
+    silent = Model(**{**model.tensors(), "W_U": torch.zeros_like(model.W_U)})
+    for witness in (STRATEGY.search(silent), CubicWitness(torch.zeros(4, dtype=torch.float64))):
+        assert STRATEGY.verify(silent, witness).correct_at_least == 0
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_no_token_passes_on_an_undecided_bound(bad: float) -> None:
+    """Neither the token with the broken bound nor those behind it in the order pass."""
+    harm, order = torch.full((1, 3, 2), -1.0, dtype=torch.float64), torch.arange(3)[None]
+    base = torch.full((1,), -1.0, dtype=torch.float64)
+    assert cubic._longest_prefixes(harm, base, order).tolist() == [[3, 3]]
+    harm[0, 1, 0] = bad
+    assert cubic._longest_prefixes(harm, base, order).tolist() == [[1, 1]]
+    assert cubic._longest_prefixes(harm, base.abs() * bad, order).tolist() == [[0, 0]]
 
 
 def test_n_zero_is_exact() -> None:

@@ -54,12 +54,12 @@ def test_scaled_weights_contain_the_exact_values(model: Model, excess: int) -> N
     truth, weights = Truth(model), attention_weights(model)
     reference = weights.exponent.amax() + excess
     scaled = weights.over(reference)
-    with flint.ctx.workprec(400):
+    with flint.ctx.workprec(1200):
         unit = arb(2) ** int(reference.item())
         for q in range(model.vocab):
             for t in range(model.vocab):
                 for p in range(model.n_ctx):
-                    exact = truth.weight(q, t, p, 400) / unit
+                    exact = truth.exponential(truth.score(q, t, p), 1200) / unit
                     assert scaled.lo[q, t, p] >= 0
                     assert _contains(scaled, (q, t, p), exact)
 

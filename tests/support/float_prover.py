@@ -59,11 +59,11 @@ class FloatProver:
         entries: list[Content] = []
         for q, m in self.classes():
             f, _ = self.terms(q, m)
-            f[:, :, m] = -np.inf
+            f = np.delete(f, m, axis=2)  # every x but m
             at_max = f[:-1, m]
             base = at_max.sum(0) + f[-1, q]
             best = np.maximum.accumulate(f[:-1, :m], axis=1) - at_max[:, None]  # [p, last allowed, x]
-            gains = np.cumsum(-np.sort(-np.where(np.isnan(best), -np.inf, best), axis=0), axis=0)
+            gains = np.cumsum(-np.sort(-best, axis=0), axis=0)
             cells = [gap_cell(m, 1, 0)] if q == m and base.max() < -1e-9 else []
             for n in range(1, self.k if q == m else self.k - 1):
                 passing = (base + gains[n - 1]).max(1) < -1e-9 if m else np.zeros(0, bool)

@@ -27,6 +27,8 @@ class Kind(enum.StrEnum):
     """As twin, one duplicate off by one unit in the last place."""
     HUGE = "huge"
     """Skilled, then scaled so that exponentials overflow binary64 on their own."""
+    EXTREME = "extreme"
+    """Weights up to the largest of binary32, or down to its subnormals."""
 
 
 @attrs.frozen
@@ -118,6 +120,14 @@ def _huge(sizes: Sizes, generator: torch.Generator) -> dict[str, Tensor]:
     return tensors
 
 
+def _extreme(sizes: Sizes, generator: torch.Generator) -> dict[str, Tensor]:
+    largest = torch.finfo(torch.float32).max
+    return {
+        name: (_normal(generator, *shape) * 10 ** _uniform(generator, -44, 38.5)).clamp(-largest, largest)
+        for name, shape in _shapes(sizes).items()
+    }
+
+
 def tiny_model(kind: Kind, sizes: Sizes, seed: int) -> Model:
     """The tiny model of this kind, these sizes and this seed."""
     generator = torch.Generator().manual_seed(seed)
@@ -128,6 +138,7 @@ def tiny_model(kind: Kind, sizes: Sizes, seed: int) -> Model:
         Kind.TWIN: lambda: _twin(sizes, generator, ulp=False),
         Kind.NEAR_TWIN: lambda: _twin(sizes, generator, ulp=True),
         Kind.HUGE: lambda: _huge(sizes, generator),
+        Kind.EXTREME: lambda: _extreme(sizes, generator),
     }
     tensors = makers[kind]()
     return Model(**{name: tensors[name].float() for name in TENSOR_NAMES})

@@ -57,18 +57,18 @@ class Truth:
         self.eqkp = qk * _add_row(w["W_pos"], [-value for value in mean]).transpose()
         self.evou, self.pvou = w["W_E"] * values, w["W_pos"] * values
         self.eupu = at_query * w["W_U"]
-        self._weights: dict[tuple[int, int, int, int], arb] = {}
+        self._exponentials: dict[tuple[fmpq, int], arb] = {}
 
     def score(self, q: int, t: int, p: int) -> fmpq:
         """√h times the attention score."""
         return self.eqke[q, t] + self.eqkp[q, p]
 
-    def weight(self, q: int, t: int, p: int, bits: int) -> arb:
-        """The unnormalised attention weight ``e^score``."""
-        key = (q, t, p, bits)
-        if key not in self._weights:
-            self._weights[key] = (arb(self.score(q, t, p)) / arb(self.d_head).sqrt()).exp()
-        return self._weights[key]
+    def exponential(self, score: fmpq, bits: int) -> arb:
+        """``e^(score/√h)``: an unnormalised attention weight, or a ratio of two."""
+        key = (score, bits)
+        if key not in self._exponentials:
+            self._exponentials[key] = (arb(score) / arb(self.d_head).sqrt()).exp()
+        return self._exponentials[key]
 
     @functools.cache  # noqa: B019 - one Truth per test
     def difference(self, q: int, m: int, t: int, p: int, x: int) -> fmpq:
@@ -85,23 +85,22 @@ class Truth:
     def sign(self, sequence: Sequence[int], x: int) -> int:
         """The sign of ``logit[x] − logit[m]`` on a sequence of K tokens (the last one is the query)."""
         q, m = sequence[-1], max(sequence)
-        terms = [(q, t, p, self.difference(q, m, t, p, x)) for p, t in enumerate(sequence)]
+        terms = [(self.score(q, t, p), self.difference(q, m, t, p, x)) for p, t in enumerate(sequence)]
         if self._is_tie(terms):
             return 0
-        bits = _START_BITS
+        largest, bits = max(score for score, _ in terms), _START_BITS
         while True:
             with flint.ctx.workprec(bits):
-                total = sum((self.weight(q, t, p, bits) * arb(g) for q, t, p, g in terms), arb(0))
+                total = sum((self.exponential(s - largest, bits) * arb(g) for s, g in terms), arb(0))
                 if total > 0:
                     return 1
                 if total < 0:
                     return -1
             bits *= 2
 
-    def _is_tie(self, terms: Iterable[tuple[int, int, int, fmpq]]) -> bool:
+    def _is_tie(self, terms: Iterable[tuple[fmpq, fmpq]]) -> bool:
         by_score: dict[fmpq, fmpq] = {}
-        for q, t, p, g in terms:
-            score = self.score(q, t, p)
+        for score, g in terms:
             by_score[score] = by_score.get(score, fmpq(0)) + g
         return not any(by_score.values())
 
