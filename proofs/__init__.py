@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from proofs.model import ModelError as ModelError
     from proofs.model import load_model as load_model
     from proofs.model import save_model as save_model
+    from proofs.proving import prove as prove
+    from proofs.proving import prove_many as prove_many
     from proofs.training import Recipe as Recipe
     from proofs.training import train as train
     from proofs.training import train_into as train_into
@@ -29,6 +31,8 @@ _HOME: Final[dict[str, str]] = {
     "ModelError": "proofs.model",
     "load_model": "proofs.model",
     "save_model": "proofs.model",
+    "prove": "proofs.proving",
+    "prove_many": "proofs.proving",
     "Recipe": "proofs.training",
     "train": "proofs.training",
     "train_into": "proofs.training",

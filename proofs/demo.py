@@ -17,7 +17,7 @@ from certkit.certificate import Certificate, Verdict
 from certkit.kernel import audit
 from proofs.model import load_model
 from proofs.progress import training_bar
-from proofs.prove import prove_many
+from proofs.proving import prove_many
 from proofs.training import Recipe, train_into
 
 STRATEGIES = ("cubic", "brute-force")

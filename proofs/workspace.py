@@ -9,7 +9,7 @@ took to compute are added).
 
 A result that was computed from other shared results is charged with them, each once. Results must be
 immutable. Search and verification never share a workspace: what a search computes is not trusted
-(`proofs.prove` opens one for each). With no active workspace for the model, `shared` just computes.
+(`proofs.proving` opens one for each). With no active workspace for the model, `shared` just computes.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def _conclusion(result: Explanation) -> str:
     if result.certified == result.sequences:
         return "Every sequence of the class is certified."
     if all(call.judgement is Judgement.CORRECT for call in calls):
-        return "The model is right even on the closest calls: the strategy gave these sequences up, not the model."
+        return "The model is right even on the closest calls: the proof stops short, not the model."
     return "The closest call is too close for interval arithmetic to decide."
 
 
@@ -85,7 +85,7 @@ def _print(result: Explanation) -> None:
             row += [tokens, str(call.x), f"{call.excess_upper:+.4g}", call.judgement.value]
         table.add_row(*row)
     console.print(table)
-    console.print(_conclusion(result))
+    console.print(_conclusion(result), soft_wrap=True)
     calls = [group.closest for group in result.groups if group.closest is not None]
     if calls:
         worst = max(calls, key=lambda call: call.excess_upper)

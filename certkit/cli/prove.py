@@ -21,7 +21,7 @@ from certkit.cli.output import float_down, log_console, percent_down, print_json
 from certkit.fileformat import wide_int
 from certkit.listing import content_kinds
 from proofs.model import Model
-from proofs.prove import prove_with
+from proofs.proving import prove_with
 from proofs.strategy import AnyStrategy, StrategyError, select
 from proofs.workspace import Workspace
 

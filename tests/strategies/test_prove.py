@@ -13,7 +13,7 @@ from certkit.certificate import Certificate, CertifiedSet
 from certkit.interval import Interval
 from proofs.cubic import Cubic
 from proofs.model import Model
-from proofs.prove import Verified, prove, prove_many, prove_with, reverify, run_verify
+from proofs.proving import Verified, prove, prove_many, prove_with, reverify, run_verify
 from proofs.strategy import StrategyError
 from proofs.witness import NoWitness, WitnessError
 from proofs.workspace import Workspace, shared

@@ -14,7 +14,7 @@ import pytest
 import certkit.kernel
 from certkit.certificate import Certificate, Estimate
 from proofs.model import load_model
-from proofs.prove import prove, reverify
+from proofs.proving import prove, reverify
 
 pytestmark = pytest.mark.shared
 

@@ -15,7 +15,7 @@ from certkit.certificate import Certificate
 from proofs.accuracy import count_correct, sampled_accuracy
 from proofs.brute_force import MOST_SEQUENCES
 from proofs.model import Model, load_model
-from proofs.prove import prove
+from proofs.proving import prove
 from tests.support.sampling import sample_members
 from tests.support.truth import Truth
 
