@@ -5,9 +5,9 @@ See ``docs/explanation/separable.md`` for the mathematics, and the modules for e
 
 from typing import Final
 
-from proofs.separable import exact, tail
+from proofs.separable import exact, gap, tail
 from proofs.strategy import AnyStrategy
 
 __all__ = ["STRATEGIES"]
 
-STRATEGIES: Final[tuple[AnyStrategy, ...]] = (*exact.STRATEGIES, *tail.STRATEGIES)
+STRATEGIES: Final[tuple[AnyStrategy, ...]] = (*exact.STRATEGIES, *tail.STRATEGIES, *gap.STRATEGIES)

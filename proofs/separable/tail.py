@@ -112,7 +112,7 @@ def _last_maximum(a_max: Tensor, whole: Tensor, below: Tensor) -> Tensor:
 
 
 def class_tails(terms: Terms, multiplier: Tensor, q: int) -> dict[int, list[Tail] | None]:
-    """By m, the tails of the pairs of ``terms``; None where one lacks a multiplier (NaN) or a finite bound."""
+    """By m, the tails of the pairs of ``terms``; None where one lacks a multiplier or a finite bound."""
     missing = torch.isnan(multiplier)
     given = multiplier.masked_fill(missing, 0.0)
     bounds = failing_upper(terms, given, q).masked_fill(missing, torch.inf)

@@ -10,6 +10,7 @@ import pytest
 
 from certkit import cost
 from proofs.model import load_model
+from proofs.separable import gap
 from proofs.separable.exact import SeparableExact
 from proofs.separable.tail import SeparableTail
 from proofs.witness import NoWitness
@@ -33,3 +34,14 @@ def test_tails_are_near_exact(reference_dir: Path) -> None:
     certified = SeparableTail().verify(model, SeparableTail().search(model))
     assert Fraction(16_771_000, 16_777_216) < Fraction(certified.correct_at_least, certified.total)
     assert certified.correct_at_least <= 16_772_048
+
+
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [("separable-gap", 0.997), ("separable-gap+low-rank", 0.96), ("separable-gap+quadratic", 0.89)],
+)
+def test_cheap_classes_beat_the_published_bounds(reference_dir: Path, name: str, least: float) -> None:
+    model = load_model(reference_dir / "k4-v64-a.safetensors")
+    (strategy,) = [found for found in gap.STRATEGIES if found.name == name]
+    certified = strategy.verify(model, strategy.search(model))
+    assert least <= certified.correct_at_least / certified.total <= 16_772_048 / 16_777_216
