@@ -63,11 +63,6 @@ def read_weights(path: str) -> Weights:
     return Weights(matrices, digest.hexdigest())
 
 
-def model_sha256(path: str) -> str:
-    """Return the digest of the model in a file, as the auditor computes it."""
-    return read_weights(path).sha256
-
-
 def _decode(raw: bytes, dtype: str, width: int, name: str) -> Matrix:
     """Return the numbers of one tensor as integers over a common power of two."""
     if dtype == "BF16":  # the upper half of a float32

@@ -1,0 +1,435 @@
+"""What the auditor refuses: files that are no certificates, unproved claims, edited models."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from certkit.certificate import Box, Cell, Count, CountContent, SetContent, Tail, TailContent
+from certkit.fileformat import canonical, encode, seal
+from certkit.kernel import Verdict, audit
+from certkit.kernel.weights import read_weights
+from proofs.model import Model, save_model
+from tests.kernel.test_truth import whole_content
+from tests.support.certs import certificate, document, saved, write
+from tests.support.models import Kind, Sizes, tiny_model
+
+MODEL = tiny_model(Kind.SKILLED, Sizes(4, 3), 1)
+CERT = certificate(MODEL, whole_content(MODEL))
+DATA = encode(CERT)
+Document = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def model_path(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return saved(MODEL, tmp_path_factory.mktemp("model"))
+
+
+def judge(data: bytes | Document, model_path: str, tmp_path: Path) -> Verdict:
+    return audit(write(data, tmp_path), model_path)
+
+
+def test_the_control_is_verified(model_path: str, tmp_path: Path) -> None:
+    verdict = judge(DATA, model_path, tmp_path)
+    assert (verdict.verdict, verdict.exit_code, verdict.rule, verdict.where) == ("verified", 0, "all", "")
+    assert verdict.audited_correct == CERT.claim.correct_at_least
+    assert len(verdict.kernel_sha256) == 64
+
+
+# ------------------------------------------------------------------------------------- damaged certificate
+
+
+def test_every_flipped_bit_is_refused(model_path: str, tmp_path: Path) -> None:
+    rng = random.Random(1)
+    for place in rng.sample(range(8 * len(DATA)), 400):
+        flipped = bytearray(DATA)
+        flipped[place // 8] ^= 1 << place % 8
+        verdict = judge(bytes(flipped), model_path, tmp_path)
+        assert verdict.verdict == "refused", (place, verdict)
+
+
+def test_every_truncation_and_extension_is_refused(model_path: str, tmp_path: Path) -> None:
+    for length in {0, 1, 2, 50, len(DATA) // 2, len(DATA) - 2, len(DATA) - 1}:
+        assert judge(DATA[:length], model_path, tmp_path).verdict == "refused"
+    for data in (DATA + b"\n", DATA + b" ", DATA + DATA, b" " + DATA, b"\xef\xbb\xbf" + DATA):
+        assert judge(data, model_path, tmp_path).verdict == "refused"
+
+
+BAD_FILES: dict[str, tuple[bytes, str]] = {
+    "not json": (b"hello\n", "json"),
+    "not utf-8": (b"\xff\xfe\n", "json"),
+    "a list": (b"[]\n", "schema"),
+    "null": (b"null\n", "schema"),
+    "duplicate key": (DATA.replace(b'{"certkit":1,', b'{"certkit":1,"certkit":1,', 1), "json"),
+    "NaN": (DATA.replace(b'"certkit":1', b'"certkit":NaN', 1), "json"),
+    "Infinity": (DATA.replace(b'"remarks":{}', b'"remarks":{"a":Infinity}', 1), "json"),
+    "decimal": (DATA.replace(b'"certkit":1', b'"certkit":1.0', 1), "json"),
+    "exponent": (DATA.replace(b'"certkit":1', b'"certkit":1e0', 1), "json"),
+    "true for 1": (DATA.replace(b'"certkit":1', b'"certkit":true', 1), "schema"),
+    "next schema": (DATA.replace(b'"certkit":1', b'"certkit":2', 1), "schema"),
+    "spaces": (DATA.replace(b'"certkit":1', b'"certkit": 1', 1), "canonical"),
+    "other order": (DATA.replace(b'{"certkit":1,', b"{", 1)[:-2] + b',"certkit":1}\n', "canonical"),
+    "escaped": (DATA.replace(b'"certkit"', b'"certki\\u0074"', 1), "canonical"),
+    "two newlines": (DATA + b"\n", "canonical"),
+    "long integer": (DATA.replace(b'"remarks":{}', b'"remarks":{"a":' + b"9" * 5000 + b"}", 1), "json"),
+    "deep": (
+        DATA.replace(b'"remarks":{}', b'"remarks":{"a":' + b"[" * 10**6 + b"]" * 10**6 + b"}", 1),
+        "json",
+    ),
+    "deep objects": (b'{"a":' * 10**5 + b"1" + b"}" * 10**5 + b"\n", "json"),
+    "edited": (DATA.replace(b'"strategy":"by-hand"', b'"strategy":"by-mind"', 1), "digest"),
+    "empty": (b"", "json"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_files_that_are_no_certificates(name: str, model_path: str, tmp_path: Path) -> None:
+    data, rule = BAD_FILES[name]
+    verdict = judge(data, model_path, tmp_path)
+    assert (verdict.verdict, verdict.rule, verdict.exit_code) == ("refused", rule, 2), verdict
+    assert len(verdict.where) <= 300
+
+
+# -------------------------------------------------------------------------- edited, and sealed again
+
+
+def edited(change: Callable[[Document], object], original: Document | None = None) -> Document:
+    copied = copy.deepcopy(document(CERT) if original is None else original)
+    change(copied)
+    return copied
+
+
+def _set(*path: str | int, value: object) -> Callable[[Document], object]:
+    def change(whole: Document) -> None:
+        place: Any = whole
+        for step in path[:-1]:
+            place = place[step]
+        place[path[-1]] = value
+
+    return change
+
+
+STATEMENT, PROOF = "statement", "proof"
+SETS = (PROOF, "content", -1, "sets")
+CELL = {"n": 1, "allowed": [0, 1]}
+
+UNREADABLE: dict[str, Callable[[Document], object]] = {
+    "extra field": _set("more", value=1),
+    "extra in statement": _set(STATEMENT, "more", value=1),
+    "extra in proof": _set(PROOF, "more", value=1),
+    "missing remarks": lambda d: d.pop("remarks"),
+    "missing witness": lambda d: d[PROOF].pop("witness"),
+    "missing claim": lambda d: d[STATEMENT].pop("correct_at_most"),
+    "remarks a list": _set("remarks", value=[]),
+    "strategy a number": _set(PROOF, "strategy", value=1),
+    "version a bool": _set(PROOF, "version", value=True),
+    "k a bool": _set(STATEMENT, "k", value=True),
+    "k a string": _set(STATEMENT, "k", value="3"),
+    "k null": _set(STATEMENT, "k", value=None),
+    "claim a bool": _set(STATEMENT, "correct_at_least", value=True),
+    "small claim a string": _set(STATEMENT, "correct_at_least", value="7"),
+    "claim with a sign": _set(STATEMENT, "correct_at_least", value="-99999999999999999999"),
+    "claim with leading zero": _set(STATEMENT, "correct_at_least", value="099999999999999999999"),
+    "claim in other digits": _set(STATEMENT, "correct_at_least", value="٩" * 20),
+    "claim too long": _set(STATEMENT, "correct_at_least", value="9" * 5000),
+    "content an object": _set(PROOF, "content", value={}),
+    "entry null": _set(PROOF, "content", 0, value=None),
+    "entry without content": _set(PROOF, "content", 0, value={"q": 0, "m": 0}),
+    "entry with two": _set(PROOF, "content", -1, "tails", value={"shift": "0x0.0p+0", "rows": []}),
+    "q a bool": _set(PROOF, "content", 0, "q", value=False),
+    "cell n a bool": _set(*SETS, "cells", value=[{"n": True, "allowed": [0, 1]}]),
+    "token a bool": _set(*SETS, "cells", value=[{"n": 1, "allowed": [False, True]}]),
+    "cell with more": _set(*SETS, "cells", value=[CELL | {"gap": 1}]),
+    "contains_max a number": _set(*SETS, "boxes", 0, "contains_max", value=0),
+    "exception a number": _set(*SETS, "boxes", 0, "exceptions", value=[3]),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_wrong_shapes_are_unreadable_even_when_sealed(name: str, model_path: str, tmp_path: Path) -> None:
+    verdict = judge(edited(UNREADABLE[name]), model_path, tmp_path)
+    assert (verdict.verdict, verdict.exit_code, verdict.rule) == ("refused", 2, "schema"), verdict
+
+
+REFUSED_STATEMENTS: dict[str, tuple[Callable[[Document], object], str]] = {
+    "task": (_set(STATEMENT, "task", value="sum-of-k"), "task"),
+    "float32": (_set(STATEMENT, "semantics", value="float32"), "semantics"),
+    "semantics": (_set(STATEMENT, "semantics", value="Real"), "semantics"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_STATEMENTS)
+def test_statements_the_auditor_does_not_know(name: str, model_path: str, tmp_path: Path) -> None:
+    change, rule = REFUSED_STATEMENTS[name]
+    verdict = judge(edited(change), model_path, tmp_path)
+    assert (verdict.verdict, verdict.rule) == ("refused", rule)
+
+
+def _box(
+    positions: list[list[int]], contains_max: bool = False, exceptions: list[list[int]] | None = None
+) -> Any:
+    return {"positions": positions, "contains_max": contains_max, "exceptions": exceptions or []}
+
+
+def _sets(cells: list[Any], boxes: list[Any], q: int = 3, m: int = 3) -> Callable[[Document], object]:
+    return _set(PROOF, "content", value=[{"q": q, "m": m, "sets": {"cells": cells, "boxes": boxes}}])
+
+
+def _rows(kind: str, rows: list[Any], q: int = 3, m: int = 3) -> Callable[[Document], object]:
+    return _set(PROOF, "content", value=[{"q": q, "m": m, kind: {"shift": "0x0.0p+0", "rows": rows}}])
+
+
+WHOLE = [[0, 3], [0, 3]]
+FALSE: dict[str, tuple[Callable[[Document], object], str]] = {
+    "one more claimed": (lambda d: _add(d, "correct_at_least", 1), "claim"),
+    "one less claimed": (lambda d: _add(d, "correct_at_least", -1), "claim"),
+    "total": (lambda d: _add(d, "total", 1), "claim"),
+    "upper claim invented": (_set(STATEMENT, "correct_at_most", value=1), "claim"),
+    "k": (lambda d: _add(d, "k", 1), "statement"),
+    "vocab": (lambda d: _add(d, "vocab", -1), "statement"),
+    "class twice": (lambda d: d[PROOF]["content"].append(d[PROOF]["content"][-1]), "order"),
+    "classes unsorted": (lambda d: d[PROOF]["content"].reverse(), "order"),
+    "q above m": (_sets([], [], q=3, m=2), "range"),
+    "q negative": (_sets([], [], q=-1, m=2), "range"),
+    "m not a token": (_sets([], [], q=0, m=4), "range"),
+    "n negative": (_sets([{"n": -1, "allowed": [0, 0]}], []), "range"),
+    "n too large": (_sets([{"n": 3, "allowed": [0, 0]}], []), "range"),
+    "n leaves no m": (_sets([{"n": 2, "allowed": [0, 0]}], [], q=0), "range"),
+    "allowed holds m": (_sets([{"n": 1, "allowed": [0, 3]}], []), "range"),
+    "allowed negative": (_sets([{"n": 1, "allowed": [-1, 1]}], []), "range"),
+    "allowed repeats": (_sets([{"n": 1, "allowed": [0, 1, 1, 2]}], []), "range"),
+    "allowed touches": (_sets([{"n": 1, "allowed": [0, 1, 2, 2]}], []), "range"),
+    "allowed backwards": (_sets([{"n": 1, "allowed": [2, 1]}], []), "range"),
+    "allowed odd": (_sets([{"n": 1, "allowed": [1]}], []), "range"),
+    "n = 0 with allowed": (_sets([{"n": 0, "allowed": [0, 1]}], []), "range"),
+    "n = 1 without allowed": (_sets([{"n": 1, "allowed": []}], []), "range"),
+    "cells overlap": (_sets([CELL, {"n": 1, "allowed": [1, 2]}], []), "overlap"),
+    "cell twice at n = 0": (_sets([{"n": 0, "allowed": []}] * 2, []), "overlap"),
+    "box too short": (_sets([], [_box([[0, 3]])]), "range"),
+    "box too long": (_sets([], [_box([[0, 3]] * 3)]), "range"),
+    "box with empty set": (_sets([], [_box([[], [3, 3]])]), "range"),
+    "box above m": (_sets([], [_box([[0, 3], [0, 2]], False)], q=0, m=2), "range"),
+    "box without m": (_sets([], [_box(WHOLE)], q=0), "range"),
+    "empty box": (_sets([], [_box([[0, 2], [0, 2]], True)], q=0), "range"),
+    "exception outside": (_sets([], [_box([[0, 1], [0, 1]], False, [[0, 2]])]), "range"),
+    "exception too short": (_sets([], [_box(WHOLE, False, [[0]])]), "range"),
+    "exception without m": (_sets([], [_box(WHOLE, True, [[0, 1]])]), "range"),
+    "exceptions unsorted": (_sets([], [_box(WHOLE, False, [[1, 0], [0, 1]])]), "range"),
+    "exception twice": (_sets([], [_box(WHOLE, False, [[0, 1], [0, 1]])]), "range"),
+    "boxes overlap": (_sets([], [_box([[0, 2], [0, 3]]), _box([[2, 3], [3, 3]])]), "overlap"),
+    "boxes overlap in m": (_sets([], [_box(WHOLE, True), _box([[3, 3], [0, 1]])], q=0), "overlap"),
+    "box and cell overlap": (_sets([CELL], [_box([[0, 0], [3, 3]])]), "overlap"),
+    "box and cell 0 overlap": (_sets([{"n": 0, "allowed": []}], [_box([[0, 3], [3, 3]])]), "overlap"),
+    "tail for m": (_rows("tails", [[3, "0x1.0p+0", 1]]), "range"),
+    "tail for no token": (_rows("tails", [[4, "0x1.0p+0", 1]]), "range"),
+    "tails unsorted": (_rows("tails", [[1, "0x1.0p+0", 1], [0, "0x1.0p+0", 1]]), "range"),
+    "tail twice": (_rows("tails", [[1, "0x1.0p+0", 1]] * 2), "range"),
+    "negative multiplier": (_rows("tails", [[1, "-0x1.0p+0", 1]]), "range"),
+    "negative failing": (_rows("tails", [[1, "0x1.0p+0", -1]]), "range"),
+    "33 significant bits": (_rows("tails", [[1, "0x1.0p+0", 2**32 + 1]]), "range"),
+    "width 0": (_rows("counts", [[1, "0x0.0p+0", "0x0.0p+0", 1, 0]]), "range"),
+    "width negative": (_rows("counts", [[1, "-0x1.0p+0", "0x0.0p+0", 1, 0]]), "range"),
+    "least above most": (_rows("counts", [[1, "0x1.0p+0", "0x0.0p+0", 1, 2]]), "range"),
+    "too many sets": (_sets([CELL] * 4097, []), "range"),
+}
+
+
+def _add(whole: Document, name: str, change: int) -> None:
+    whole[STATEMENT][name] += change
+
+
+@pytest.mark.parametrize("name", FALSE)
+def test_false_content_is_refuted_even_when_sealed(name: str, model_path: str, tmp_path: Path) -> None:
+    change, rule = FALSE[name]
+    verdict = judge(edited(change), model_path, tmp_path)
+    assert (verdict.verdict, verdict.exit_code, verdict.rule) == ("refuted", 1, rule), verdict
+
+
+BAD_DYADICS = [
+    "1",
+    "0x1p0",
+    "0x1.80p+0",
+    "-0x0.0p+0",
+    "nan",
+    "inf",
+    "-inf",
+    "0x1.0p+5000",
+    "",
+    " 0x1.0p+0",
+    "0X1.0P+0",
+    1,
+]
+
+
+@pytest.mark.parametrize("text", BAD_DYADICS)
+def test_dyadics_have_one_spelling(text: object, model_path: str, tmp_path: Path) -> None:
+    verdict = judge(edited(_rows("tails", [[1, text, 1]])), model_path, tmp_path)
+    assert (verdict.verdict, verdict.rule) == ("refused", "schema"), verdict
+
+
+def test_touching_sets_are_not_called_overlapping(model_path: str, tmp_path: Path) -> None:
+    """The control of the overlap tests: sets that share no sequence, however close, get past the check."""
+    legal = (
+        SetContent(0, 3, (Cell(1, (0, 0)), Cell(1, (1, 2)), Cell(0, ())), ()),
+        SetContent(0, 3, (), (Box(((0, 3), (0, 2)), True), Box(((0, 3), (3, 3)), True))),
+        SetContent(3, 3, (Cell(2, (0, 0)),), (Box(((0, 2), (3, 3))), Box(((1, 3), (1, 1))))),
+        SetContent(0, 3, (Cell(1, (0, 1)),), (Box(((2, 2), (3, 3))), Box(((3, 3), (2, 2))))),
+    )
+    for content in legal:
+        verdict = judge(encode(certificate(MODEL, [content])), model_path, tmp_path)
+        assert verdict.rule not in ("overlap", "range", "claim"), verdict
+
+
+def test_rows_of_either_kind_add_up_to_the_claim(model_path: str, tmp_path: Path) -> None:
+    tails = TailContent(3, 3, 0.0, tuple(Tail(x, 0.0, 16) for x in range(3)))
+    counts = CountContent(2, 3, 0.0, tuple(Count(x, 1.0, 1e9, 7, 0) for x in range(3)))
+    for upper in (False, True):
+        cert = certificate(MODEL, [counts, tails], upper)
+        assert cert.claim.correct_at_least == 0
+        assert judge(encode(cert), model_path, tmp_path).verdict == "verified"
+
+
+# ------------------------------------------------------------------------------------------------- models
+
+
+def test_another_model_is_refuted(tmp_path: Path) -> None:
+    other = saved(tiny_model(Kind.SKILLED, Sizes(4, 3), 2), tmp_path)
+    verdict = judge(DATA, other, tmp_path)
+    assert (verdict.verdict, verdict.rule, verdict.exit_code) == ("refuted", "model", 1)
+
+
+def test_every_flipped_bit_of_a_tensor_is_refused(model_path: str, tmp_path: Path) -> None:
+    raw = Path(model_path).read_bytes()
+    start = 8 + int.from_bytes(raw[:8], "little")
+    rng = random.Random(2)
+    for place in rng.sample(range(8 * start, 8 * len(raw)), 200):
+        flipped = bytearray(raw)
+        flipped[place // 8] ^= 1 << place % 8
+        (tmp_path / "m").write_bytes(flipped)
+        verdict = judge(DATA, str(tmp_path / "m"), tmp_path)
+        assert (verdict.verdict, verdict.rule) in (("refuted", "model"), ("refused", "model")), verdict
+
+
+def _rewritten(raw: bytes, change: Callable[[Document], object], tail: bytes = b"") -> bytes:
+    size = int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8 : 8 + size])
+    change(header)
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + raw[8 + size :] + tail
+
+
+def _shape(name: str, shape: object) -> Callable[[Document], object]:
+    return _set(name, "shape", value=shape)
+
+
+BAD_MODELS: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda raw: b"",
+    "seven bytes": lambda raw: raw[:7],
+    "header cut": lambda raw: raw[:40],
+    "header too long": lambda raw: struct.pack("<Q", 1 << 62) + raw[8:],
+    "data cut": lambda raw: raw[:-1],
+    "data longer": lambda raw: raw + b"\0",
+    "header a list": lambda raw: struct.pack("<Q", 2) + b"[]",
+    "header not json": lambda raw: struct.pack("<Q", 2) + b"{x",
+    "tensor missing": lambda raw: _rewritten(raw, lambda h: h.pop("W_E")),
+    "tensor more": lambda raw: _rewritten(raw, _set("b_U", value={})),
+    "no dtype": lambda raw: _rewritten(raw, lambda h: h["W_E"].pop("dtype")),
+    "dtype a list": lambda raw: _rewritten(raw, _set("W_E", "dtype", value=["F32"])),
+    "dtype I32": lambda raw: _rewritten(raw, _set("W_E", "dtype", value="I32")),
+    "dtype F16": lambda raw: _rewritten(raw, _set("W_E", "dtype", value="F16")),
+    "shape a vector": lambda raw: _rewritten(raw, _shape("W_E", [16])),
+    "shape a bool": lambda raw: _rewritten(raw, _shape("W_E", [16, True])),
+    "shape negative": lambda raw: _rewritten(raw, _shape("W_E", [-4, -4])),
+    "shape empty": lambda raw: _rewritten(raw, _shape("W_E", [0, 4])),
+    "shape huge": lambda raw: _rewritten(raw, _shape("W_E", [1 << 40, 1 << 40])),
+    "shape smaller": lambda raw: _rewritten(raw, _shape("W_E", [2, 4])),
+    "offsets overlap": lambda raw: _rewritten(raw, lambda h: _move(h, -1)),
+    "offsets a hole": lambda raw: _rewritten(raw, lambda h: _move(h, 1)),
+    "offsets backwards": lambda raw: _rewritten(raw, _set("W_E", "data_offsets", value=[64, 0])),
+    "a NaN": lambda raw: raw[:-4] + struct.pack("<f", float("nan")),
+    "an infinity": lambda raw: raw[:-4] + struct.pack("<f", float("inf")),
+}
+
+
+def _move(header: Document, by: int) -> None:
+    header.pop("__metadata__", None)
+    for tensor in header.values():
+        start, stop = tensor["data_offsets"]
+        tensor["data_offsets"] = [start + by if start else start, stop + by]
+
+
+@pytest.mark.parametrize("name", BAD_MODELS)
+def test_models_that_are_none(name: str, model_path: str, tmp_path: Path) -> None:
+    (tmp_path / "m").write_bytes(BAD_MODELS[name](Path(model_path).read_bytes()))
+    verdict = judge(DATA, str(tmp_path / "m"), tmp_path)
+    assert (verdict.verdict, verdict.exit_code) == ("refused", 2), verdict
+    assert verdict.rule in ("model", "json", "schema")
+
+
+def test_shapes_that_do_not_fit_together(tmp_path: Path) -> None:
+    """A file whose tensors are each fine, sealed into a certificate under its own digest."""
+    raw = Path(saved(MODEL, tmp_path)).read_bytes()
+    (tmp_path / "m").write_bytes(_rewritten(raw, _shape("W_U", [2, 8])))
+    change = _set(STATEMENT, "model", value=read_weights(str(tmp_path / "m")).sha256)
+    verdict = judge(edited(change), str(tmp_path / "m"), tmp_path)
+    assert (verdict.verdict, verdict.rule) == ("refused", "model")
+
+
+@pytest.mark.parametrize("missing", ["certificate", "model"])
+def test_files_that_are_not_there(missing: str, model_path: str, tmp_path: Path) -> None:
+    cert = write(DATA, tmp_path)
+    absent = str(tmp_path / "absent")
+    verdict = audit(
+        absent if missing == "certificate" else cert, absent if missing == "model" else model_path
+    )
+    assert (verdict.verdict, verdict.rule) == ("refused", "read")
+    assert audit(str(tmp_path), model_path).verdict == "refused"  # a folder
+
+
+def test_files_over_the_limit_are_not_read(model_path: str, tmp_path: Path) -> None:
+    big = tmp_path / "big"
+    with big.open("wb") as stream:
+        stream.truncate((1 << 28) + 1)  # sparse
+    verdict = audit(str(big), model_path)
+    assert (verdict.verdict, verdict.rule) == ("refused", "read")
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64"])
+def test_other_number_formats_are_the_reals_they_hold(dtype: str, tmp_path: Path) -> None:
+    import torch
+
+    names = ("W_E", "W_pos", "W_Q", "W_K", "W_V", "W_O", "W_U")
+    tensors = {name: getattr(MODEL, name).to(torch.bfloat16).to(getattr(torch, dtype)) for name in names}
+    if dtype == "float16":
+        tensors = {name: tensor.clamp(-60000, 60000) for name, tensor in tensors.items()}
+    model = Model(**tensors)
+    save_model(model, tmp_path / "m")
+    verdict = judge(encode(certificate(model, whole_content(model), True)), str(tmp_path / "m"), tmp_path)
+    assert verdict.verdict == "verified", verdict
+
+
+def test_float64_that_is_not_float32_is_refused(tmp_path: Path) -> None:
+    import safetensors.torch
+    import torch
+
+    names = ("W_E", "W_pos", "W_Q", "W_K", "W_V", "W_O", "W_U")
+    for number in (0.1, 1e300):
+        tensors = {name: getattr(MODEL, name).double() for name in names}
+        tensors["W_E"][0, 0] = number
+        safetensors.torch.save_file(tensors, tmp_path / "m")
+        verdict = judge(DATA, str(tmp_path / "m"), tmp_path)
+        assert (verdict.verdict, verdict.rule) == ("refused", "model")
+        assert "float64" in verdict.where
+    assert torch.is_tensor(tensors["W_E"])
+
+
+def test_the_editing_tools_change_nothing_by_themselves() -> None:
+    assert seal(document(CERT)) == DATA
+    assert canonical(document(CERT)) + b"\n" == DATA
