@@ -158,6 +158,10 @@ class SetContent:
             raise ValueError(
                 f"contains_max=False needs q = m or a position that is m alone (q={self.q}, m={self.m})"
             )
+        if not box.product(self.m):
+            raise ValueError(
+                f"positions={box.positions}: the box holds no sequence with m={self.m}; leave it out"
+            )
         previous: tuple[int, ...] | None = None
         for exception in box.exceptions:
             if exception not in box or (box.contains_max and self.m not in exception):

@@ -30,11 +30,25 @@ from certkit.content import (
     TailContent,
 )
 
-__all__ = ["SCHEMA", "canonical", "decode", "dyadic", "encode", "load", "save", "wide_int"]
+__all__ = [
+    "SCHEMA",
+    "CertificateError",
+    "canonical",
+    "decode",
+    "dyadic",
+    "encode",
+    "load",
+    "save",
+    "wide_int",
+]
 
 SCHEMA = 1
 MAX_BYTES = 1 << 28
 _EXACT = 1 << 53
+
+
+class CertificateError(ValueError):
+    """A file is not a certificate; one line says why."""
 
 
 def dyadic(value: float) -> str:
@@ -161,20 +175,27 @@ def load(path: str | PathLike[str]) -> Certificate:
     """Read a certificate file.
 
     Raises:
-        ValueError: the file is not a certificate; one line says why.
+        CertificateError: the file is not a certificate; one line says why.
         OSError: the file cannot be read.
     """
     size = Path(path).stat().st_size
     if size > MAX_BYTES:
-        raise ValueError(f"{path}: {size} bytes is more than the {MAX_BYTES} a certificate may have")
+        raise CertificateError(f"{path}: {size} bytes is more than the {MAX_BYTES} a certificate may have")
     try:
         return decode(Path(path).read_bytes())
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: {error}") from error
+    except CertificateError as error:
+        raise CertificateError(f"{path}: {error}") from None
 
 
 def decode(data: bytes) -> Certificate:
-    """Return the certificate in the bytes of a file; `ValueError` or `TypeError` if there is none."""
+    """Return the certificate in the bytes of a file; `CertificateError` if there is none."""
+    try:
+        return _certificate(data)
+    except (ValueError, TypeError) as error:
+        raise CertificateError(str(error)) from error
+
+
+def _certificate(data: bytes) -> Certificate:
     document = _parse(data)
     whole = _fields(document, "certkit", "digest", "file_digest", "statement", "proof", "remarks")
     if type(whole["certkit"]) is not int or whole["certkit"] != SCHEMA:
