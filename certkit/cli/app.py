@@ -14,6 +14,11 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("train", "certkit.cli.train:train", "Train Max-of-K models, all seeds of a run together."),
     ("prove", "certkit.cli.prove:prove", "Prove a lower bound on a model's accuracy and write certificates."),
     ("audit", "certkit.cli.audit:audit", "Check certificates with the independent auditor."),
+    (
+        "attack",
+        "certkit.cli.attack:attack",
+        "Search a certificate for a sequence it wrongly certifies.",
+    ),
     ("show", "certkit.cli.show:show", "Say what a certificate claims; stream what it contains."),
     ("explain", "certkit.cli.explain:explain", "Say where a certificate stops, and why."),
     (

@@ -1,0 +1,66 @@
+"""`certkit attack`: try to refute a certificate by finding a certified sequence the model gets wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from certkit.cli.exits import CliError, Exit
+from certkit.cli.inputs import read_certificate
+from certkit.cli.models import read_model
+from certkit.cli.output import print_json, result_console
+from proofs.attack import AttackReport
+from proofs.attack import attack as attacked
+
+
+def attack(
+    certificate: Path, model: Path, /, *, tries: int = 100_000, seed: int = 0, json: bool = False
+) -> Exit:
+    """Search the certified sequences for one the model gets wrong, and decide what is found exactly.
+
+    Finding none proves nothing: only the audit does. Exit code 1 if a counterexample was found, 0 if not.
+
+    Parameters
+    ----------
+    certificate, model
+        A certificate file and the model it is about.
+    tries
+        About how many random sequences to try, besides worst cases and their neighbours.
+    seed
+        Of the random sequences.
+    json
+        One JSON object instead of sentences.
+    """
+    if tries < 0:
+        raise CliError(f"--tries {tries} is negative; give the number of sequences to try")
+    proof, weights = read_certificate(certificate), read_model(model)
+    report = attacked(weights, proof, tries, seed)
+    if json:
+        print_json(_record(report))
+    else:
+        _print(report)
+    return Exit.DONE if report.counterexample is None else Exit.FALSE
+
+
+def _record(report: AttackReport) -> dict[str, object]:
+    found = report.counterexample
+    return {
+        "refuted": found is not None,
+        "tried": report.tried,
+        "decided": report.decided,
+        "closest": report.closest,
+        "counterexample": None if found is None else list(found.sequence),
+        "x": None if found is None else found.x,
+        "where": None if found is None else found.where,
+    }
+
+
+def _print(report: AttackReport) -> None:
+    console = result_console()
+    console.print(f"{report.tried} certified sequences tried, {report.decided} of them decided exactly")
+    found = report.counterexample
+    if found is None:
+        console.print("no counterexample found, which proves nothing: certkit audit decides")
+        return
+    m = max(found.sequence)
+    console.print(f"counterexample: {list(found.sequence)} (query last)")
+    console.print(f"logit[{found.x}] ≥ logit[{m}], exactly; but {found.where}")

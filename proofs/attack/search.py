@@ -1,0 +1,174 @@
+"""Attack a certificate: look for a sequence it wrongly certifies, and decide what was found exactly.
+
+The search is plain float64 and trusted for nothing; a *counterexample* is a sequence that the certificate's
+content says is right and that exact arithmetic (`certkit.exact`) decides is wrong. Finding one refutes the
+certificate. Finding none proves nothing; the report says how many sequences were tried. Three searches, class
+by class (q, m):
+
+* **worst cases**: for each certified cell or box and each x the member with the largest ``Σ_p f_p(t_p, x)``
+  (Identity 1: each position's best token); likewise the whole class for an x that is said never to fail;
+* **random members**, as many as the budget allows, in proportion to the number of sequences;
+* **local search** from the members that come closest, and from exceptions: every change of one token.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterator
+
+import attrs
+import torch
+from torch import Tensor
+
+from certkit.certificate import Certificate
+from certkit.content import Content, SetContent, TailContent, class_size, full_content
+from certkit.exact import Truth
+from proofs.attack.regions import BoxRegion, CellRegion, FloatClass, Region, distinct
+from proofs.explain import check_subject
+from proofs.model import Model
+from proofs.paths import path_tables
+
+EXACT_TRIES = 200
+"""How many of the closest calls are decided exactly at least, whatever float64 says of them."""
+
+_CLOSE = -1e-6
+"""Relative margins above this are decided exactly: float64 may have their sign wrong."""
+
+
+@attrs.frozen
+class Counterexample:
+    """A refutation.
+
+    Attributes:
+        sequence: a misclassified sequence of K tokens, query last.
+        x: an output that is not beaten there: ``logit[x] ≥ logit[max]``, exactly.
+        where: what the certificate wrongly says, in words.
+    """
+
+    sequence: tuple[int, ...]
+    x: int
+    where: str
+
+
+@attrs.frozen
+class AttackReport:
+    """What an attack tried and found.
+
+    Attributes:
+        tried: certified sequences evaluated in float64.
+        decided: those decided exactly.
+        closest: the largest relative margin ``Σ f / Σ |f|`` seen; 0 is a tie, negative is right.
+        counterexample: a refutation, if one was found.
+    """
+
+    tried: int
+    decided: int
+    closest: float
+    counterexample: Counterexample | None
+
+
+@attrs.frozen(order=True)
+class _Call:
+    """A sequence, how close x comes to winning on it, and the region that certifies it."""
+
+    margin: float
+    others: tuple[int, ...]
+    x: int
+    region: Region = attrs.field(order=False, eq=False)
+
+    @property
+    def sequence(self) -> tuple[int, ...]:
+        return (*self.others, self.region.view.q)
+
+
+def _regions(content: Content, view: FloatClass, k: int) -> Iterator[Region]:
+    """The sets on which the content says that nothing, or that certain outputs, never fail."""
+    if isinstance(content, SetContent):
+        for cell in content.cells:
+            yield CellRegion(view, None, cell)
+        for box in content.boxes:
+            yield BoxRegion(view, None, box)
+        return
+    rows = {row.x for row in (content.tails if isinstance(content, TailContent) else content.counts)}
+    never = tuple(x for x in range(view.f.shape[2]) if x != content.m and x not in rows)
+    for box in full_content(content.q, content.m, k).boxes:
+        yield BoxRegion(view, never, box)
+
+
+@attrs.define
+class _Search:
+    """The closest calls so far (a heap, the least close on top), and how many sequences were looked at."""
+
+    generator: torch.Generator
+    calls: list[_Call] = attrs.field(factory=list)
+    tried: int = 0
+
+    def look_at(self, region: Region, others: Tensor) -> Tensor:
+        """Evaluate members, keep the closest calls, and return these."""
+        margins = region.margins(others).max(1)
+        self.tried += len(others)
+        closest = margins.values.topk(min(len(others), 8)).indices
+        for index in closest.tolist():
+            tokens, margin = tuple(others[index].tolist()), float(margins.values[index])
+            if margin > -math.inf:  # −∞: the certificate speaks of no output here
+                self._keep(_Call(margin, tokens, int(margins.indices[index]), region))
+        return others[closest]
+
+    def _keep(self, call: _Call) -> None:
+        if len(self.calls) < EXACT_TRIES or call.margin > _CLOSE:
+            heapq.heappush(self.calls, call)
+        else:
+            heapq.heappushpop(self.calls, call)
+
+    def attack(self, region: Region, tries: int) -> None:
+        """All three searches on one region."""
+        drawn = distinct(torch.cat([region.worst(), region.draw(tries, self.generator)]))
+        closest = self.look_at(region, drawn[region.contains(drawn)])
+        around = region.neighbours(torch.cat([closest[:2], region.starts()]))
+        self.look_at(region, around)
+
+
+def _decide(truth: Truth, call: _Call) -> int | None:
+    """An x that is not beaten on the sequence, exactly; the suspect is asked first."""
+    m, spoken_of = call.region.view.m, call.region.outputs
+    suspects = range(truth.vocab) if spoken_of is None else spoken_of
+    for x in (call.x, *suspects):
+        if x != m and x in suspects and truth.sign(call.sequence, x) >= 0:
+            return int(x)
+    return None
+
+
+def attack(model: Model, certificate: Certificate, tries: int = 100_000, seed: int = 0) -> AttackReport:
+    """Search the certified content for a misclassified sequence.
+
+    Args:
+        model: the model the certificate is about.
+        certificate: any content.
+        tries: about how many random members to evaluate, over all classes.
+        seed: of the random members.
+
+    Raises:
+        ExplainError: the certificate is about another model.
+    """
+    check_subject(model, certificate)
+    k = model.n_ctx
+    paths, search = path_tables(model), _Search(torch.Generator().manual_seed(seed))
+    entries = certificate.content.entries
+    covered = sum(class_size(entry.q, entry.m, k) for entry in entries)
+    for entry in entries:
+        view = FloatClass.of(paths, entry.q, entry.m)
+        regions = list(_regions(entry, view, k))
+        share = tries * class_size(entry.q, entry.m, k) // max(covered * len(regions), 1)
+        for region in regions:
+            search.attack(region, 1 + share)
+    truth, decided = Truth(model.tensors()), 0
+    ranked = sorted(search.calls, reverse=True)
+    closest = ranked[0].margin if ranked else -1.0
+    for call in ranked:
+        decided += 1
+        x = _decide(truth, call)
+        if x is not None:
+            refuted = Counterexample(call.sequence, x, f"{call.region} is said to be right")
+            return AttackReport(search.tried, decided, closest, refuted)
+    return AttackReport(search.tried, decided, closest, None)

@@ -1,0 +1,117 @@
+"""Attacks find what is wrong with wrong certificates, and nothing in right ones."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import attrs
+import pytest
+import torch
+
+from certkit.certificate import Certificate, CertifiedSet, Claim, Content
+from certkit.content import Box, Cell, SetContent, Tail, TailContent, full_content
+from certkit.exact import Truth
+from certkit.testing.zoo import Specimen, zoo
+from proofs.attack import AttackReport, attack
+from proofs.attack.regions import BoxRegion, CellRegion, FloatClass
+from proofs.explain import ExplainError
+from proofs.model import Model
+from proofs.paths import path_tables
+from proofs.proving import prove
+
+
+def specimen(name: str) -> Specimen:
+    return next(member for member in zoo() if member.name == name)
+
+
+def certificate(model: Model, *entries: Content) -> Certificate:
+    content = CertifiedSet(model.n_ctx, model.vocab, tuple(entries))
+    claim = Claim(model.n_ctx, model.vocab, model.sha256, content.correct_at_least)
+    return Certificate(claim, "forged", 1, content)
+
+
+def whole(name: str) -> tuple[Model, Truth]:
+    found = specimen(name)
+    return Model.from_tensors(found.weights), found.truth
+
+
+@pytest.mark.parametrize("name", ["cubic", "brute-force"])
+@pytest.mark.parametrize("where", ["direct-path-v6-k4", "near-twin-v6-k4-s1", "one-position", "one-token"])
+def test_a_true_certificate_survives(where: str, name: str) -> None:
+    model, _ = whole(where)
+    report = attack(model, prove(model, name), tries=2000)
+    assert report.counterexample is None
+    assert report.tried > 0
+
+
+@pytest.mark.parametrize(
+    "where", ["direct-path-v6-k4", "bad-query-v5-k3", "equal-columns-v5-k3", "huge-v6-k4-s0"]
+)
+def test_a_certificate_of_everything_is_refuted_exactly(where: str) -> None:
+    model, truth = whole(where)
+    classes = [(q, m) for q, m in product(range(model.vocab), repeat=2) if q <= m]
+    forged = certificate(model, *(full_content(q, m, model.n_ctx) for q, m in classes))
+    found = attack(model, forged, tries=100).counterexample
+    assert found is not None
+    assert found.x in truth.failing[found.sequence]
+
+
+def test_every_single_dropped_exception_is_found() -> None:
+    """A brute-force certificate with one exception missing: a needle per haystack."""
+    model, truth = whole("twin-v6-k4-s0")
+    true = prove(model, "brute-force")
+    for index, entry in enumerate(true.content.entries):
+        assert isinstance(entry, SetContent)
+        for box in entry.boxes:
+            for dropped in box.exceptions:
+                kept = tuple(e for e in box.exceptions if e != dropped)
+                forged = attrs.evolve(entry, boxes=(attrs.evolve(box, exceptions=kept),))
+                entries = (*true.content.entries[:index], forged, *true.content.entries[index + 1 :])
+                found = attack(model, certificate(model, *entries), tries=0).counterexample
+                assert found is not None
+                assert found.sequence == (*dropped, entry.q)
+                assert found.x in truth.failing[found.sequence]
+
+
+def test_a_tail_that_leaves_out_an_output_is_refuted() -> None:
+    model, truth = whole("skilled-v4-k3-s1")
+    sequence, wrong = next(iter(truth.failing.items()))
+    q, m = sequence[-1], max(sequence)
+    rows = tuple(Tail(x, 1.0, 10**6) for x in range(model.vocab) if x not in (m, min(wrong)))
+    assert attack(model, certificate(model, TailContent(q, m, 0.0, rows))).counterexample is not None
+    everything = tuple(Tail(x, 1.0, 10**6) for x in range(model.vocab) if x != m)
+    assert attack(model, certificate(model, TailContent(q, m, 0.0, everything))).counterexample is None
+
+
+def test_proposals_are_members_and_the_worst_is_the_worst() -> None:
+    """Against plain enumeration of a cell and a box, on a model without ties."""
+    model, _ = whole("gaussian-v6-k4-s1")
+    view = FloatClass.of(path_tables(model), 2, 4)
+    generator = torch.Generator().manual_seed(0)
+    everything = torch.tensor(list(product(range(5), repeat=3)))
+    for region in (
+        CellRegion(view, None, Cell(2, (0, 1, 3, 3))),
+        BoxRegion(view, None, Box(((0, 2), (1, 4), (0, 4)), True, ((0, 4, 0),))),
+    ):
+        assert bool(region.contains(region.draw(50, generator)[:0]).all())
+        members = everything[region.contains(everything)]
+        sums = view.f[-1, 2] + sum(view.slots[p, members[:, p]] for p in range(3))
+        worst = region.worst()
+        totals = view.f[-1, 2] + sum(view.slots[p, worst[:, p]] for p in range(3))
+        for x in (0, 1, 2, 3, 5):
+            if bool(region.contains(worst[x : x + 1])):
+                assert totals[x, x] == sums[:, x].max()
+
+
+def test_a_foreign_certificate_is_refused() -> None:
+    model, _ = whole("direct-path-v5-k3")
+    other, _ = whole("bad-query-v5-k3")
+    with pytest.raises(ExplainError, match="about model"):
+        attack(model, prove(other, "cubic"))
+
+
+def test_reports_are_repeatable() -> None:
+    model, _ = whole("direct-path-v5-k3")
+    proof = prove(model, "cubic")
+    first: AttackReport = attack(model, proof, tries=500, seed=3)
+    assert first == attack(model, proof, tries=500, seed=3)
