@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from fractions import Fraction
 
 import pytest
 import torch
@@ -86,6 +88,33 @@ def test_no_token_passes_on_an_undecided_bound(bad: float) -> None:
     harm[0, 1, 0] = bad
     assert cubic._longest_prefixes(harm, base, order).tolist() == [[1, 1]]
     assert cubic._longest_prefixes(harm, base.abs() * bad, order).tolist() == [[0, 0]]
+
+
+def _worst(harm: list[list[float]], tokens: list[int], n: int) -> Fraction:
+    """The largest sum over n positions of one token's harm each, by trying all choices."""
+    worst = [max(Fraction(harm[t][p]) for t in tokens) for p in range(len(harm[0]))]
+    return max(sum(chosen, Fraction(0)) for chosen in itertools.combinations(worst, n))
+
+
+@given(st.integers(0, 2**31))
+def test_token_sets_pass_with_every_mixture(seed: int) -> None:
+    """Also where each token passes on its own, and where the sum is 0 within the last place."""
+    generator = torch.Generator().manual_seed(seed)
+    tokens, positions = 3, 3
+    if seed % 2:
+        harm = torch.randint(-3, 6, (4, tokens, positions), generator=generator).double()
+        base = -torch.randint(1, 9, (4,), generator=generator).double()
+    else:
+        harm = torch.rand(256, tokens, positions, generator=generator, dtype=torch.float64)
+        base = -harm.amax(1).sum(1)
+        steps = torch.randint(-1, 2, base.shape, generator=generator)
+        base = (base.view(torch.int64) + steps).view(torch.float64)
+    allowed = cubic._token_sets(harm, base)
+    for q in range(len(base)):
+        for n in range(1, positions + 1):
+            chosen = allowed[q, n - 1].nonzero()[:, 0].tolist()
+            if chosen:
+                assert Fraction(base[q].item()) + _worst(harm[q].tolist(), chosen, n) < 0
 
 
 def test_n_zero_is_exact() -> None:
