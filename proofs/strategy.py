@@ -126,6 +126,7 @@ AnyStrategy = Strategy[Any]
 _BUILT_IN: Final = (
     "proofs.brute_force:STRATEGIES",
     "proofs.cubic:STRATEGIES",
+    "proofs.subcubic:STRATEGIES",
     "proofs.separable:STRATEGIES",
 )
 """The strategies of this package, one line each: ``module:name of an iterable of strategies``."""
