@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 import attrs
 
-from certkit import cost
+from certkit import cost, environment
 from certkit.certificate import Certificate, CertifiedSet, Claim, Json
 from certkit.cost import Cost
 from proofs.model import Model
@@ -81,7 +81,7 @@ def claim(model: Model, certified: CertifiedSet, semantics: Semantics) -> Claim:
 def remarks(
     strategy: AnyStrategy, model: Model, search_seconds: float, verified: Verified
 ) -> dict[str, Json]:
-    """The producer's word about a proof: cost, times in microseconds, environment. It proves nothing."""
+    """The producer's word about a proof: its cost, and times in microseconds. It proves nothing."""
     return {
         "cost": {
             "flops": verified.spent.flops,
@@ -100,7 +100,8 @@ def remarks(
 def prove_with(
     strategy: Strategy[W], model: Model, searching: Workspace, verifying: Workspace
 ) -> Certificate:
-    """Search, verify, and write the certificate; in two different workspaces of ``model``."""
+    """Ask the doctor, search, verify, and write the certificate; in two different workspaces of ``model``."""
+    doctor = environment.require_sound()
     searched = run_search(strategy, model, searching)
     verified = run_verify(strategy, model, searched.witness, verifying)
     return Certificate(
@@ -109,7 +110,7 @@ def prove_with(
         version=strategy.version,
         content=verified.certified,
         witness=witness_to_json(searched.witness),
-        remarks=remarks(strategy, model, searched.seconds, verified),
+        remarks={**remarks(strategy, model, searched.seconds, verified), "environment": doctor.record()},
     )
 
 
@@ -118,6 +119,7 @@ def prove(model: Model, strategy_name: str, semantics: Semantics | str = Semanti
 
     Raises:
         StrategyError: unknown strategy, or a model out of its reach; the message names the remedy.
+        EnvironmentRefused: this machine's arithmetic is not what proofs rest on (`certkit.environment`).
 
     >>> import torch
     >>> from proofs.model import Model

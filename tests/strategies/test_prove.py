@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from certkit.certificate import Certificate, CertifiedSet
+from certkit.environment import EnvironmentRefused
 from certkit.interval import Interval
 from proofs.cubic import Cubic
 from proofs.model import Model
@@ -123,6 +124,17 @@ def test_what_a_search_keeps_never_reaches_a_verification() -> None:
         assert prove_with(Poisoner(), MODEL, searching, verifying).content == honest
     same = Workspace(MODEL)
     assert prove_with(Poisoner(), MODEL, same, same).content != honest, "the lie does not lie"
+
+
+def test_the_doctor_is_asked_first(flush_denormal: None) -> None:
+    with pytest.raises(EnvironmentRefused):
+        prove(MODEL, "cubic")
+
+
+def test_the_environment_is_recorded() -> None:
+    record: Any = prove(MODEL, "cubic").remarks["environment"]
+    assert record["sound"] is True
+    assert record["torch"] == torch.__version__
 
 
 def test_verified_reports_time_and_operations() -> None:
