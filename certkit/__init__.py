@@ -8,20 +8,36 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from certkit import cost as cost
+    from certkit import environment as environment
     from certkit import linalg as linalg
+    from certkit import relax as relax
     from certkit import rounding as rounding
+    from certkit.certificate import Certificate as Certificate
+    from certkit.certificate import Claim as Claim
+    from certkit.certificate import Estimate as Estimate
+    from certkit.combining import combine as combine
+    from certkit.combining import differences as differences
     from certkit.interval import Interval as Interval
     from certkit.interval import cat as cat
     from certkit.interval import stack as stack
     from certkit.interval import where as where
+    from certkit.kernel import Verdict as Verdict
+    from certkit.kernel import audit as audit
 
 _HOME = {
     "Interval": "certkit.interval",
     "cat": "certkit.interval",
     "stack": "certkit.interval",
     "where": "certkit.interval",
+    "Claim": "certkit.certificate",
+    "Certificate": "certkit.certificate",
+    "Estimate": "certkit.certificate",
+    "Verdict": "certkit.kernel",
+    "audit": "certkit.kernel",
+    "combine": "certkit.combining",
+    "differences": "certkit.combining",
 }
-_MODULES = ("cost", "linalg", "rounding")
+_MODULES = ("cost", "environment", "linalg", "relax", "rounding")
 
 
 def __getattr__(name: str) -> object:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+import certkit
 import certkit.kernel
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -302,6 +303,13 @@ HEAVY = {"torch", "numpy", "attr", "attrs", "cattrs", "safetensors", "cyclopts",
 def test_importing_certkit_needs_none_of_its_extras() -> None:
     done = run_without(HEAVY, "import certkit")
     assert done.returncode == 0, done.stderr
+
+
+def test_every_public_name_is_there() -> None:
+    names = [name for name in dir(certkit) if not name.startswith("_")]
+    assert {"Interval", "Certificate", "Estimate", "Verdict", "audit"} <= set(names)
+    assert all(getattr(certkit, name) is not None for name in names)
+    assert callable(certkit.audit)
 
 
 def test_audit_runs_with_python_flint_alone() -> None:

@@ -11,8 +11,8 @@ from certkit.certificate import Certificate
 from certkit.cli.exits import CliError
 from certkit.cli.inputs import read_certificate
 from certkit.cli.output import percent_down, print_json, result_console
-from certkit.combine import ClassDifference, differences
-from certkit.combine import combine as combined
+from certkit.combining import ClassDifference, differences
+from certkit.combining import combine as combined
 from certkit.content import class_size
 from certkit.fileformat import wide_int
 

@@ -8,7 +8,7 @@ import pytest
 
 from certkit.certificate import Certificate, Claim
 from certkit.cli.main import main
-from certkit.combine import MismatchError, combine, differences
+from certkit.combining import MismatchError, combine, differences
 from certkit.content import Cell, CertifiedSet, Content, SetContent, Tail, TailContent, full_content
 
 MODEL = "0" * 64
