@@ -94,7 +94,8 @@ def plainly_correct(model: Model, entry: Entry, x: int) -> bool:
     tokens, places = model.gains(entry.q, entry.m, x)
     weight = grid(model, entry.q, entry.m, PRECISIONS[0])
     most = max(places)
-    values = [scaled(gain + most, *weight.token[t]) for t, gain in enumerate(tokens)]
+    gains = [gain + most for gain in tokens]
+    values = [g * (high if g > 0 else low) for g, (low, high) in zip(gains, weight.token, strict=True)]
     best = [scaled(max(values), *place) for place in weight.place]
     total = sum(best[:-1]) + scaled(values[entry.q], *weight.place[-1])
     if entry.q < entry.m:
