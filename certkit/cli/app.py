@@ -28,6 +28,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ),
     ("diff", "certkit.cli.combine:diff", "Compare what two certificates of one model prove."),
     ("strategies", "certkit.cli.strategies:strategies", "List the proof strategies."),
+    ("new-strategy", "certkit.cli.new_strategy:new_strategy", "Start a strategy of your own."),
     ("doctor", "certkit.cli.doctor:doctor", "Check the arithmetic that proofs on this machine rest on."),
 )
 """Name, function and one-line help, in the order of a first visit."""
