@@ -84,6 +84,8 @@ def canonical(value: Json) -> bytes:
 
 
 def _check_json(value: Json) -> None:
+    if type(value) is int and -_EXACT <= value <= _EXACT:
+        return
     if value is None or isinstance(value, bool | str):
         return
     if isinstance(value, int):
@@ -131,12 +133,18 @@ def encode(certificate: Certificate) -> bytes:
 
 def seal(document: Mapping[str, Any]) -> bytes:
     """Return the file of a document with both digests computed anew (whatever the document says)."""
-    body = dict(document)
-    body.pop("file_digest", None)
-    core = canonical({"proof": body["proof"], "statement": body["statement"]})
-    body["digest"] = hashlib.sha256(core).hexdigest()
-    body["file_digest"] = hashlib.sha256(canonical(body)).hexdigest()
-    return canonical(body) + b"\n"
+    # Each part is written once; the two digests and the file are put together from the same bytes.
+    parts = {key: canonical(value) for key, value in document.items() if key != "file_digest"}
+    core = _object({"proof": parts["proof"], "statement": parts["statement"]})
+    parts["digest"] = canonical(hashlib.sha256(core).hexdigest())
+    parts["file_digest"] = canonical(hashlib.sha256(_object(parts)).hexdigest())
+    return _object(parts) + b"\n"
+
+
+def _object(parts: Mapping[str, bytes]) -> bytes:
+    """The canonical object whose values are written already."""
+    members = (canonical(key) + b":" + text for key, text in sorted(parts.items()))
+    return b"{" + b",".join(members) + b"}"
 
 
 def _encode_entry(entry: Content) -> Json:
