@@ -110,6 +110,9 @@ class Box:
             check_runs(runs, "positions")
             if not runs:
                 raise ValueError(f"positions={self.positions} must not hold an empty set; leave the box out")
+        for exception in self.exceptions:
+            if type(exception) is not tuple or not all(type(token) is int for token in exception):
+                raise TypeError(f"exceptions: {exception!r} must be a tuple of ints")
         if type(self.contains_max) is not bool:
             raise TypeError(f"contains_max={self.contains_max!r} must be a bool")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 #: Exit code of each verdict.
@@ -61,6 +62,7 @@ class Finding(Exception):
         self.verdict, self.rule, self.where, self.counterexample = verdict, rule, where, counterexample
 
 
+@cache
 def kernel_sha256() -> str:
     """SHA-256 over the auditor's source files in name order: name, NUL, bytes, NUL."""
     digest = hashlib.sha256()

@@ -146,6 +146,8 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "gap 0": (lambda: gap_cell(3, 0, 1), "gap=0"),
     "box empty": (lambda: Box(((),)), "empty"),
     "contains_max an int": (lambda: Box(((0, 0),), 1), "contains_max"),  # type: ignore[arg-type]
+    "exception of bools": (lambda: Box(((0, 1),), False, ((True,),)), "tuple of ints"),
+    "exception a list": (lambda: Box(((0, 1),), False, ([1],)), "tuple of ints"),  # type: ignore[arg-type]
     "q above m": (lambda: SetContent(2, 1), "q=2"),
     "m negative": (lambda: SetContent(0, -1), "m=-1"),
     "m a bool": (lambda: SetContent(0, True), "m=True"),
