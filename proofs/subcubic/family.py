@@ -120,7 +120,7 @@ class SubCubic:
         """Directions from singular vectors, then the best anchors and gaps for them. Untrusted."""
         direct, directions = self.path.propose(model), proposed_directions(model, self.error)
         has_cells = model.vocab > 1 and model.n_ctx > 1
-        terms = self._terms(model, direct, directions).floats() if has_cells else None
+        terms = self.terms(model, direct, directions).floats() if has_cells else None
         anchors, gaps = find_gaps(model, self.handling, terms)
         return SubCubicWitness(direct, directions, anchors, gaps)
 
@@ -158,12 +158,13 @@ class SubCubic:
 
         Negative upper ends prove their cells. The gaps of the witness are not read; ``cells`` has its own.
         """
-        terms = self._terms(model, witness.direct, witness.directions)
+        terms = self.terms(model, witness.direct, witness.directions)
         return terms.margin(self.handling, Interval.exact(witness.anchors), cells)
 
-    def _terms(
+    def terms(
         self, model: Model, direct: tuple[Tensor, ...], directions: tuple[Tensor, ...]
     ) -> Terms[Interval]:
+        """What margins are computed from, for these witness vectors. Two tokens or more."""
         tables, bound = output_tables(model), direct_bound(model, self.path, direct)
         return Terms(
             tables=tables,
