@@ -5,12 +5,12 @@ Method.  ``x = k·ln2 + (r + s)`` with an integer ``k`` and ``|r + s| ≤ 0.3465
 degree 11.  ``1 + r`` is added without error (Fast2Sum), so one rounding dominates.
 
 Error (``u = 2^-53``; derived in docs/explanation/elementary.md, recomputed by
-``tests/elementary/test_budgets.py``).  The value before the last rounding is within ``0.36 u`` of
-``e^(x - k ln2)``, which lies in [0.7071, 1.4143].  The gap between neighbouring floats there is at least
-``u``; the last rounding costs half a gap; so the truth is less than one gap from the computed number, on
-either side, and **one step outward in the bit pattern is a bound**, at most 1.9 ulp from the truth.
-Scaling by ``2^k`` is exact while the result is normal; below that the scaled number is rounded once more,
-and the same step still covers the truth.
+``tests/elementary/test_budgets.py``).  Before the last rounding the value is off by at most ``0.4 u`` where
+``e^(x - k ln2)`` lies in [0.7071, 1], and by ``0.6 u`` where it lies in [1, 1.4143].  Neighbouring floats
+are ``u`` apart below 1 and ``2 u`` above, so this is less than half a gap; the last rounding costs at most
+half a gap; hence the truth is less than one gap from the computed number, and **one step outward in the bit
+pattern is a bound**, at most 1.9 ulp from the truth.  Scaling by ``2^k`` is exact while the result is
+normal; below that the scaled number is rounded once more, and the same step still covers the truth.
 
 The Horner steps use ``torch.addcmul(c, r, p)``, that is ``c + r·p`` with or without rounding the product;
 the bound holds for both.

@@ -1,11 +1,12 @@
 """Rigorous ``log(1 + x)``, accurate near 0.
 
-Method.  ``1 + x = v + w`` exactly (TwoSum), ``v = 2^k (1 + f)`` as in `certkit.elementary.logarithm`, and
+Method.  For ``|x| < 1/4`` put ``f = x``, ``k = 0``, ``w = 0``; otherwise ``1 + x = v + w`` exactly (TwoSum)
+and ``v = 2^k (1 + f)`` as in `certkit.elementary.logarithm`.  Then
 
     log(1 + x) = k ln2 + log(1 + f) + log(1 + w/v),      log(1 + f) = f - f²/2 + s·(f²/2 + R(s²)).
 
-``f²/2`` is formed without error (TwoProd), ``log(1 + w/v)`` by two terms (``|w/v| ≤ u``).  The pair is
-within ``u/2`` of the truth, so one step outward is a bound; see docs/explanation/elementary.md.
+``f²/2`` is formed without error (TwoProd), ``log(1 + w/v)`` by two terms (``|w/v| ≤ u``).  The pair is within
+``u/2`` of the truth, so one step outward is a bound; see docs/explanation/elementary.md.
 """
 
 from __future__ import annotations
@@ -63,14 +64,16 @@ def _core(x: Tensor) -> Tensor:
     """Within one place of ``log(1 + x)``, for ``-1 < x ≤ 2^60`` and ``|x| ≥ 2^-60``."""
     v, w = two_sum(torch.ones_like(x), x)
     pattern = bits(v) - OFFSET
-    k = (pattern >> 52).to(torch.float64)
-    f = ((pattern & FRACTION) + OFFSET).view(torch.float64) - 1.0
+    # Near 0, x itself is f: splitting 1 + x there would cost the small terms their relative accuracy.
+    near = x.abs() < 0.25
+    k = torch.where(near, 0.0, (pattern >> 52).to(torch.float64))
+    f = torch.where(near, x, ((pattern & FRACTION) + OFFSET).view(torch.float64) - 1.0)
     s = f / (f + 2.0)
     z = s * s
     square, square_low = two_prod(f, f)
     half, half_low = 0.5 * square, 0.5 * square_low
     beyond = s * (half + z * horner(ATANH_SERIES, z))
-    ratio = w / v
+    ratio = torch.where(near, 0.0, w / v)
     head, head_low = two_sum(k * LN2_HIGH, f)
     total, total_low = two_sum(head, -half)
     small = (ratio - 0.5 * ratio * ratio) + (beyond + k * LN2_LOW)

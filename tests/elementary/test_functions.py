@@ -63,6 +63,7 @@ def inputs(case: Case, scale: int) -> Tensor:
             uniform(100 * scale, 1, -50, 50),
             uniform(50 * scale, 2, -800, 800),
             random_bits(50 * scale, 3),
+            uniform(20 * scale, 4, -(2.0**-51), 2.0**-51),  # where 1 + x is 1 or next to it
             neighbours(AWKWARD),
             neighbours(SEAMS, 1 if scale < 100 else 4),
         ]
