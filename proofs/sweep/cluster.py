@@ -66,7 +66,7 @@ class Cluster:
             for jobs_of_task in _tasks(jobs):
                 model = Path(jobs_of_task[0].model.path).read_bytes()
                 tasks[client.submit(run_task, model, jobs_of_task, self.limits, pure=False)] = jobs_of_task
-            for future in as_completed(list(tasks)):
+            for future in as_completed(list(tasks), loop=client.loop):
                 yield from self._outcomes(future, tasks.pop(future))
                 future.release()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import errno
 import os
 import selectors
 import subprocess
@@ -92,8 +91,8 @@ class Process:
         lines = [line for line in self._errors.read().decode(errors="replace").splitlines() if line.strip()]
         last = lines[-1] if lines else ""
         if code == DISK_EXIT:
-            full = os.strerror(errno.ENOSPC) in last
-            raise OSError(errno.ENOSPC if full else errno.EIO, f"a worker could not write ({last})")
+            number, _, what = last.partition(" ")
+            raise OSError(int(number), f"a worker could not write ({what})")
         signalled = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         memory = "MemoryError" in last or "bad_alloc" in last
         return self._ended(Status.MEMORY if memory else Status.CRASHED, f"{signalled}: {last}"[:500])

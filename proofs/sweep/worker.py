@@ -127,9 +127,8 @@ def main(arguments: list[str]) -> int:
         try:
             outcome = run(job_from_json(line), loaded, store)
         except OSError as error:
-            print(
-                f"{os.strerror(error.errno or errno.EIO)}: {error.filename or store.folder}", file=sys.stderr
-            )
+            number = error.errno or errno.EIO
+            print(f"{number} {os.strerror(number)}: {error.filename or store.folder}", file=sys.stderr)
             return DISK_EXIT
         answers.write(to_json(outcome) + "\n")
         answers.flush()
