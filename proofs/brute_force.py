@@ -38,10 +38,11 @@ from certkit import cost, rounding
 from certkit.certificate import CertifiedSet, SetContent, full_content
 from certkit.interval import Interval
 from certkit.linalg import gamma
+from proofs.execution import tables
 from proofs.model import Model
-from proofs.paths import Paths, path_tables
+from proofs.paths import Paths
 from proofs.strategy import ComplexityClass, Family, Semantics, StrategyError
-from proofs.weights import ScaledWeights, attention_weights
+from proofs.weights import ScaledWeights
 from proofs.witness import NoWitness
 
 MOST_SEQUENCES: Final = 2**27
@@ -235,7 +236,8 @@ class BruteForce:
             StrategyError: more than `MOST_SEQUENCES` sequences, or more than `MOST_EXCEPTIONS` exceptions.
         """
         _check_reach(model)
-        paths, weights = path_tables(model), attention_weights(model)
+        of = tables(model, self.semantics)
+        paths, weights = of.paths, of.weights
         entries: list[SetContent] = []
         found = undecided = 0
         for q in range(model.vocab):
@@ -263,4 +265,4 @@ def _check_reach(model: Model) -> None:
         )
 
 
-STRATEGIES: Final = (BruteForce(),)
+STRATEGIES: Final = (BruteForce(), BruteForce(semantics=Semantics.FLOAT32))

@@ -35,10 +35,11 @@ from certkit import cost, rounding
 from certkit.certificate import Cell, CertifiedSet, SetContent
 from certkit.interval import Interval, where
 from proofs.cells import cell_from_mask, everything, largest_n, max_over_others
+from proofs.execution import Tables, tables
 from proofs.model import Model
-from proofs.paths import Paths, path_tables
+from proofs.paths import Paths
 from proofs.strategy import ComplexityClass, Family, Semantics
-from proofs.weights import ScaledWeights, attention_weights
+from proofs.weights import ScaledWeights
 from proofs.witness import require_tensor
 
 _CHUNK: Final = 2**18
@@ -77,8 +78,8 @@ def _reference(weights: ScaledWeights) -> Tensor:
     return torch.maximum(weights.exponent[:, :, :-1].amax(-1).cummax(1).values, own)
 
 
-def _bounds(model: Model, offset: Tensor) -> _Bounds:
-    paths, weights = path_tables(model), attention_weights(model)
+def _bounds(of: Tables, offset: Tensor) -> _Bounds:
+    paths, weights = of.paths, of.weights
     rows = paths.EVOU[:, None, :] + (paths.PVOU + offset)
     direct = paths.EUPU - offset
     return _Bounds(
@@ -190,7 +191,7 @@ class Cubic:
         offset = require_tensor("offset", witness.offset, [model.vocab])
         if model.vocab == 1:
             return everything(model)
-        bounds = _bounds(model, offset)
+        bounds = _bounds(tables(model, self.semantics), offset)
         rows = torch.arange(model.vocab).split(max(1, _CHUNK // model.vocab**2))
         only_max = torch.cat([_only_max(bounds, queries) for queries in rows]).T.tolist()
         entries = [entry for m in range(model.vocab) for entry in _entries_of(bounds, only_max[m], m)]
@@ -202,4 +203,4 @@ class Cubic:
         return 3 * v * v + 2 * k * v
 
 
-STRATEGIES: Final = (Cubic(),)
+STRATEGIES: Final = (Cubic(), Cubic(semantics=Semantics.FLOAT32))
