@@ -5,9 +5,14 @@ See ``docs/explanation/separable.md`` for the mathematics, and the modules for e
 
 from typing import Final
 
-from proofs.separable import exact, gap, tail
+from proofs.separable import count, exact, gap, tail
 from proofs.strategy import AnyStrategy
 
 __all__ = ["STRATEGIES"]
 
-STRATEGIES: Final[tuple[AnyStrategy, ...]] = (*exact.STRATEGIES, *tail.STRATEGIES, *gap.STRATEGIES)
+STRATEGIES: Final[tuple[AnyStrategy, ...]] = (
+    *exact.STRATEGIES,
+    *tail.STRATEGIES,
+    *count.STRATEGIES,
+    *gap.STRATEGIES,
+)

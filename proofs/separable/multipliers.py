@@ -17,7 +17,7 @@ from torch import Tensor
 
 from proofs.separable.numerator import Terms
 
-__all__ = ["multipliers"]
+__all__ = ["multipliers", "tail_search"]
 
 GROUPS: Final = 4
 _STEPS: Final = 25
@@ -69,8 +69,8 @@ def _moments(e: Tensor, f: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor, Tenso
     return (z.log() * sizes).sum(1), (first * sizes).sum(1), variance
 
 
-def _derivatives(rows: _Rows, value: Tensor) -> tuple[Tensor, Tensor]:
-    """First and second derivative of the log of the tail bound at λ = ``value``."""
+def _derivatives(rows: _Rows, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The log of the tail bound at λ = ``value``, and its first and second derivative."""
     exponent = rows.terms * value[:, None, None]
     top = exponent.masked_fill(~rows.present[:, None], -torch.inf).amax(2, keepdim=True)
     e = torch.exp(exponent - top) * rows.present[:, None]
@@ -80,21 +80,28 @@ def _derivatives(rows: _Rows, value: Tensor) -> tuple[Tensor, Tensor]:
     ratio = torch.exp(log_less - log_all).clamp(max=1 - 1e-12) * rows.must_hold
     mean = (mean_all - ratio * mean_less) / (1 - ratio)
     second = (var_all + mean_all**2 - ratio * (var_less + mean_less**2)) / (1 - ratio)
-    return mean + rows.query, (second - mean**2).clamp(min=0.0)
+    log_bound = log_all + (top[..., 0] * rows.multiplicity).sum(1) + torch.log1p(-ratio) + value * rows.query
+    return log_bound, mean + rows.query, (second - mean**2).clamp(min=0.0)
 
 
 def multipliers(terms: Terms, q: int) -> Tensor:
     """``[R]`` float64, finite and ≥ 0: near the minimum of the tail bound of each pair."""
+    return tail_search(terms, q)[0]
+
+
+def tail_search(terms: Terms, q: int) -> tuple[Tensor, Tensor]:
+    """The multiplier of each pair, and the log of about what it certifies."""
     if terms.upper.shape[1] == 0:
-        return torch.zeros_like(terms.query_upper)
+        return torch.zeros_like(terms.query_upper), torch.zeros_like(terms.query_upper)
     rows = _grouped(terms, q)
     scale = rows.terms.abs().amax((1, 2)).clamp(min=1e-200)
     answer = 1.0 / scale
     low, high = torch.zeros_like(answer), torch.full_like(answer, torch.inf)
     active = torch.arange(len(answer))
+    found = torch.full_like(answer, torch.inf)
     for _ in range(_STEPS):
         value = answer[active]
-        slope, curvature = _derivatives(rows, value)
+        found[active], slope, curvature = _derivatives(rows, value)
         low[active] = torch.where(slope < 0, value, low[active])
         high[active] = torch.where(slope < 0, high[active], value)
         below, above = low[active], high[active]
@@ -112,4 +119,4 @@ def multipliers(terms: Terms, q: int) -> Tensor:
         if not bool(moving.any()):
             break
         active, rows = active[moving], rows.at(moving)
-    return torch.where(torch.isfinite(answer), answer, 0.0)
+    return torch.where(torch.isfinite(answer), answer, 0.0), found.nan_to_num(nan=torch.inf)

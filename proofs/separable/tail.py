@@ -17,6 +17,7 @@ The witness is a λ for each pair that may fail. A pair without one leaves its c
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Final
 
 import attrs
@@ -33,7 +34,7 @@ from proofs.separable.numerator import Query, Terms, query_tables
 from proofs.strategy import ComplexityClass, Family, Semantics
 from proofs.witness import WitnessError, require_range, require_tensor
 
-__all__ = ["STRATEGIES", "SeparableTail", "TailWitness", "class_tails", "failing_upper"]
+__all__ = ["STRATEGIES", "SeparableTail", "TailWitness", "class_tails", "failing_upper", "tails_of"]
 
 
 @attrs.frozen(eq=False)
@@ -134,12 +135,15 @@ def _merge(into: dict[int, list[Tail] | None], more: dict[int, list[Tail] | None
         into[m] = None if before is None or tails is None else before + tails
 
 
-def tail_contents(paths: Paths, query: Query, multiplier: Tensor) -> dict[int, TailContent]:
-    """By m, the content of each class of this query that its tails certify in part; ``multiplier [V, V]`` by
-    (m, x).
+def tails_of(
+    paths: Paths, query: Query, blocks: Iterable[Terms], multiplier: Tensor
+) -> dict[int, TailContent]:
+    """By m, the content of each class of this query that its tails certify in part.
+
+    ``blocks`` hold the terms of every pair that may fail; ``multiplier [V, V]`` is by (m, x).
     """
     found: dict[int, list[Tail] | None] = {}
-    for terms in surviving_terms(paths, query, *alive_pairs(paths, query)):
+    for terms in blocks:
         _merge(found, class_tails(terms, multiplier[terms.m, terms.x], query.q))
     contents = {}
     for m in range(query.q, query.q + query.weight_upper.shape[0]):
@@ -188,7 +192,8 @@ class SeparableTail:
         contents: list[TailContent] = []
         for q in range(model.vocab):
             query = query_tables(paths, q)
-            found = tail_contents(paths, query, witness.for_query(q, model.vocab))
+            blocks = surviving_terms(paths, query, *alive_pairs(paths, query))
+            found = tails_of(paths, query, blocks, witness.for_query(q, model.vocab))
             contents += [found[m] for m in sorted(found)]
         return CertifiedSet(model.n_ctx, model.vocab, tuple(contents))
 

@@ -11,6 +11,7 @@ import pytest
 from certkit import cost
 from proofs.model import load_model
 from proofs.separable import gap
+from proofs.separable.count import SeparableCount
 from proofs.separable.exact import SeparableExact
 from proofs.separable.tail import SeparableTail
 from proofs.witness import NoWitness
@@ -45,3 +46,11 @@ def test_cheap_classes_beat_the_published_bounds(reference_dir: Path, name: str,
     (strategy,) = [found for found in gap.STRATEGIES if found.name == name]
     certified = strategy.verify(model, strategy.search(model))
     assert least <= certified.correct_at_least / certified.total <= 16_772_048 / 16_777_216
+
+
+def test_the_enclosure_is_narrow(reference_dir: Path) -> None:
+    model = load_model(reference_dir / "k5-v64-a.safetensors")
+    certified = SeparableCount().verify(model, SeparableCount().search(model))
+    exact = 1_073_282_933  # separable-exact, both ends
+    assert certified.correct_at_least <= exact <= certified.correct_at_most
+    assert certified.correct_at_most - certified.correct_at_least < Fraction(1, 1000) * certified.total

@@ -1,0 +1,219 @@
+"""``separable-count``: the number of failing sequences from both sides, by counting binned values.
+
+For one pair (m, x), a width w > 0 and any offset o, with upper bounds of f for the upper count and lower
+bounds for the lower one,
+
+    a_p(t) = ⌈(f_p(t) − o)/w⌉,  A = ⌈(−f_{K−1}(q) − (K−1)·o)/w⌉:     a failing sequence has Σ a_p(t_p) ≥ A;
+    b_p(t) = ⌊(f_p(t) + o)/w⌋,  B = ⌈(−f_{K−1}(q) + (K−1)·o)/w⌉:     a sequence with Σ b_p(t_p) ≥ B fails.
+
+Every division is rounded away from what is claimed, so the two counts (`proofs.separable.tally`) bound the
+number of failures. At most Σ_x of the upper counts fail in the class, and at least the largest lower count. A
+small positive offset keeps the many values that are almost 0 from taking a whole bin each.
+
+Counting costs much more than a tail, so the witness says for which classes it is worth it. Every class is
+also given its tails (`proofs.separable.tail`), and keeps what certifies more. The result encloses the
+accuracy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Final
+
+import attrs
+import torch
+from torch import Tensor
+
+from certkit import rounding
+from certkit.certificate import CertifiedSet, Content, Count, CountContent
+from proofs.model import Model
+from proofs.paths import Paths, path_tables
+from proofs.separable.alive import alive_pairs, surviving_terms
+from proofs.separable.count_search import CountPlan, plan_counts
+from proofs.separable.counted import add_up, sub_up
+from proofs.separable.numerator import Query, Terms, query_tables, terms_of
+from proofs.separable.tail import TailWitness, tails_of
+from proofs.separable.tally import MAX_ROOM, Bins, tally
+from proofs.strategy import ComplexityClass, Family, Semantics
+from proofs.witness import WitnessError, require_tensor
+
+__all__ = ["STRATEGIES", "CountWitness", "SeparableCount", "lower_bins", "upper_bins"]
+
+_EXACT: Final = 2.0**50
+_FAR: Final = 2.0**20
+
+
+@attrs.frozen(eq=False)
+class CountWitness:
+    """Bins for some triples (q, m, x), sorted, none twice; multipliers for the same or others.
+
+    Attributes:
+        q, m, x: ``[R]`` int64.
+        width: ``[R]`` float64, finite and > 0; ``offset``: ``[R]`` float64, finite.
+        tails: multipliers.
+    """
+
+    q: Tensor
+    m: Tensor
+    x: Tensor
+    width: Tensor
+    offset: Tensor
+    tails: TailWitness
+
+    def checked(self, vocab: int) -> CountWitness:
+        """This witness, if it is one for a vocabulary of this size.
+
+        Raises:
+            WitnessError: a wrong shape or type, a token out of range, a width that is not above 0, …
+        """
+        TailWitness(self.q, self.m, self.x, torch.zeros_like(self.width)).checked(vocab)
+        rows = len(self.q)
+        require_tensor("width", self.width, (rows,))
+        require_tensor("offset", self.offset, (rows,))
+        if not bool((self.width > 0).all()):
+            raise WitnessError("witness width holds a number that is not above 0")
+        self.tails.checked(vocab)
+        return self
+
+    def for_query(self, q: int, vocab: int) -> tuple[Tensor, Tensor]:
+        """``[V, V]`` widths and offsets by (m, x); NaN where there are none."""
+        here = self.q == q
+        tables = torch.full((2, vocab, vocab), torch.nan, dtype=torch.float64)
+        tables[0, self.m[here], self.x[here]] = self.width[here]
+        tables[1, self.m[here], self.x[here]] = self.offset[here]
+        return tables[0], tables[1]
+
+
+def _bins(values: Tensor, least: Tensor, m: Tensor, q: int) -> tuple[Bins, Tensor]:
+    """Bins of integers ``values [R, P, V]`` (−inf: not allowed) that must sum to ``least [R]``, and which
+    rows are usable.
+    """
+    top = values.amax(2)
+    room = top.sum(1) - least
+    usable = (top.abs() < _EXACT).all(1) & (least.abs() < _EXACT) & (room <= MAX_ROOM)
+    deficit = (top[:, :, None] - values).clamp(max=_FAR)
+    deficit = torch.where(usable[:, None, None], deficit, _FAR).to(torch.int64)
+    return Bins(deficit, torch.where(usable, room, -1.0).to(torch.int64), m, m > q), usable
+
+
+def upper_bins(terms: Terms, width: Tensor, offset: Tensor, q: int) -> tuple[Bins, Tensor]:
+    """Bins that every failing sequence fills, and which rows are usable."""
+    slots = terms.upper.shape[1]
+    shifted = sub_up(terms.upper, offset[:, None, None])
+    values = rounding.div_up(shifted, width[:, None, None]).ceil()
+    shift = rounding.mul_up(offset, offset.new_tensor(float(slots)))
+    least = rounding.div_down(rounding.sub_down(-terms.query_upper, shift), width).ceil()
+    return _bins(values.masked_fill(terms.upper == -torch.inf, -torch.inf), least, terms.m, q)
+
+
+def lower_bins(negated: Terms, width: Tensor, offset: Tensor, q: int) -> tuple[Bins, Tensor]:
+    """Bins that only failing sequences fill, and which rows are usable; ``negated`` bounds −f from above."""
+    slots = negated.upper.shape[1]
+    shifted = rounding.sub_down(offset[:, None, None], negated.upper)
+    values = rounding.div_down(shifted, width[:, None, None]).floor()
+    shift = rounding.mul_up(offset, offset.new_tensor(float(slots)))
+    least = rounding.div_up(add_up(negated.query_upper, shift), width).ceil()
+    return _bins(values.masked_fill(negated.upper == -torch.inf, -torch.inf), least, negated.m, q)
+
+
+@attrs.frozen
+class _Row:
+    x: int
+    width: float
+    offset: float
+    most: float
+
+
+def _upper_rows(terms: Terms, width: Tensor, offset: Tensor, q: int) -> Iterator[tuple[int, _Row]]:
+    bins, usable = upper_bins(terms, width, offset, q)
+    most = torch.where(usable, tally(bins)[1], torch.inf)
+    columns = (terms.m, terms.x, width, offset, most)
+    for m, *row in zip(*(column.tolist() for column in columns), strict=True):
+        yield m, _Row(*row)
+
+
+def _least(paths: Paths, query: Query, m: int, row: _Row) -> int:
+    """The lower count of one row."""
+    negated = terms_of(paths, query, torch.tensor([m]), torch.tensor([row.x]), sign=-1)
+    width, offset = (torch.tensor([value], dtype=torch.float64) for value in (row.width, row.offset))
+    bins, usable = lower_bins(negated, width, offset, query.q)
+    return math.ceil(float(tally(bins)[0])) if bool(usable) else 0
+
+
+def _content(paths: Paths, query: Query, m: int, rows: list[_Row]) -> CountContent:
+    worst = max(rows, key=lambda row: row.most)
+    counts = []
+    for row in rows:
+        most = math.floor(row.most)
+        least = min(_least(paths, query, m, row), most) if row is worst else 0
+        counts.append(Count(row.x, row.width, row.offset, most, least))
+    return CountContent(query.q, m, query.shift(m), tuple(counts))
+
+
+def _query_contents(paths: Paths, q: int, witness: CountWitness) -> list[Content]:
+    query = query_tables(paths, q)
+    width, offset = witness.for_query(q, paths.vocab)
+    multiplier = witness.tails.for_query(q, paths.vocab)
+    counted: dict[int, list[_Row]] = {}
+    incomplete: set[int] = set()  # classes with an output that may fail and has no bins
+    blocks: list[Terms] = []
+    for terms in surviving_terms(paths, query, *alive_pairs(paths, query)):
+        given = torch.isfinite(width[terms.m, terms.x])
+        some = terms.rows(given)
+        if len(some.m):
+            for m, row in _upper_rows(some, width[some.m, some.x], offset[some.m, some.x], q):
+                counted.setdefault(m, []).append(row)
+        for m, without in zip(terms.m.tolist(), (~given).tolist(), strict=True):
+            if without:
+                incomplete.add(m)
+        blocks.append(terms)
+    contents: dict[int, Content] = dict(tails_of(paths, query, blocks, multiplier))
+    for m in counted.keys() - incomplete:
+        if all(math.isfinite(row.most) for row in counted[m]):
+            content = _content(paths, query, m, counted[m])
+            if m not in contents or _correct(content, paths) >= _correct(contents[m], paths):
+                contents[m] = content
+    return [contents[m] for m in sorted(contents)]
+
+
+def _correct(content: Content, paths: Paths) -> int:
+    return content.correct_at_least(paths.n_ctx)
+
+
+@attrs.frozen
+class SeparableCount:
+    """The strategy ``separable-count``; see the module."""
+
+    name: str = "separable-count"
+    version: int = 1
+    family: Family = Family.SEPARABLE
+    complexity_class: ComplexityClass = ComplexityClass.QUARTIC
+    semantics: Semantics = Semantics.REAL
+    description: str = "binned counts from both sides where they pay, tails elsewhere: encloses the accuracy"
+    witness_type: type[CountWitness] = CountWitness
+
+    def search(self, model: Model) -> CountWitness:
+        """Multipliers for all pairs, and bins for those of the classes that lose most by their tails."""
+        plan: CountPlan = plan_counts(model)
+        tails = TailWitness(*plan.tails, plan.multiplier)
+        return CountWitness(*plan.counts, plan.width, plan.offset, tails)
+
+    def verify(self, model: Model, witness: CountWitness) -> CertifiedSet:
+        """Every class by its counts or by its tails.
+
+        Raises:
+            WitnessError: as `CountWitness.checked`.
+        """
+        witness.checked(model.vocab)
+        paths = path_tables(model)
+        contents = [content for q in range(model.vocab) for content in _query_contents(paths, q, witness)]
+        return CertifiedSet(model.n_ctx, model.vocab, tuple(contents), two_sided=True)
+
+    def unexplained_dimension(self, model: Model) -> int:
+        """All five path tables: nothing is compressed."""
+        v, k = model.vocab, model.n_ctx
+        return 3 * v * v + 2 * k * v
+
+
+STRATEGIES: Final = (SeparableCount(),)
