@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from fractions import Fraction
 
 import attrs
 import pytest
@@ -116,6 +118,25 @@ def test_both_looks_alone_reach_the_same_verdicts(kind: Kind) -> None:
             assert not (wrong[i] and correct)
             assert not (i in first.wrong.tolist() and correct)
             assert correct or i in [*first.wrong.tolist(), *first.open.tolist()]
+
+
+@pytest.mark.parametrize("block", [1, 2**18])
+def test_float_sums_stay_within_their_error(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    """Tables of points: all of the error is that of adding four floats."""
+    monkeypatch.setattr(brute_force, "_BLOCK", block)
+    generator = torch.Generator().manual_seed(1)
+    points = [torch.randn(n, 3, generator=generator, dtype=torch.float64) for n in (3, 3, 3, 1)]
+    rows, errors = zip(*(brute_force._centre(Interval.exact(table), 4) for table in points), strict=True)
+    exact = [[list(map(Fraction, row)) for row in table.tolist()] for table in points]
+    blocks = list(brute_force._blocks(brute_force._QueryTables(0, rows, errors), 3))
+    computed, error = (torch.cat([part[i] for part in blocks]).tolist() for i in (0, 1))
+    rounded = 0
+    for number, tokens in enumerate(itertools.product(range(3), repeat=3)):
+        for x in range(3):
+            true = sum((exact[p][t][x] for p, t in enumerate((*tokens, 0))), Fraction(0))
+            assert abs(Fraction(computed[number][x]) - true) <= Fraction(error[number])
+            rounded += computed[number][x] != true
+    assert rounded > 20
 
 
 @pytest.mark.parametrize("sizes", [Sizes(1, 1), Sizes(1, 4), Sizes(5, 1), Sizes(2, 2), Sizes(9, 2)])
