@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -87,7 +88,7 @@ def _print_diff(
         f"{len(changed):,} classes differ. Class by class the second proves {more:,} more, {less:,} fewer.",
         soft_wrap=True,
     )
-    table = Table(title="Largest differences", title_justify="left")
+    table = Table(box=SIMPLE_HEAD, title="Largest differences", title_justify="left")
     for heading in ("query", "maximum", "sequences", "first", "second", "gain"):
         table.add_column(heading, justify="right")
     for item in sorted(changed, key=lambda item: -abs(item.gain))[:_SHOWN]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -30,7 +31,7 @@ def doctor(*, json: bool = False) -> int:
 def _print(report: Report) -> None:
     console = result_console()
     title = f"{report.device}: {report.hardware}, {report.threads} threads"
-    table = Table(title=Text(title), title_justify="left", title_style="bold")
+    table = Table(box=SIMPLE_HEAD, title=Text(title), title_justify="left", title_style="bold")
     table.add_column("check")
     table.add_column("")
     table.add_column("seen", overflow="fold")

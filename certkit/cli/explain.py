@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import attrs
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
 from certkit.cli.exits import CliError
 from certkit.cli.inputs import read_certificate
 from certkit.cli.models import read_model
-from certkit.cli.output import print_json, result_console
+from certkit.cli.output import print_json, print_table, result_console
 from certkit.fileformat import wide_int
 from proofs.explain import Explanation, Group, Judgement, check_subject, least_certified_class
 from proofs.explain import explain as explained
@@ -71,11 +72,11 @@ def _print(result: Explanation) -> None:
     console = result_console()
     amount = f"{result.certified:,} of {result.sequences:,} sequences certified"
     console.print(Text(f"Query {result.q}, maximum {result.m}: {amount}.", style="bold"), soft_wrap=True)
-    table = Table(caption="n: positions before the last that do not hold the maximum", caption_justify="left")
+    table = Table(box=SIMPLE_HEAD)
     for heading in ("n", "sequences", "certified"):
         table.add_column(heading, justify="right")
     for heading in ("closest call", "x", "logit[x] − logit[m]", "model is"):
-        table.add_column(Text(heading), justify="right", overflow="fold")
+        table.add_column(Text(heading), justify="right", no_wrap=True)
     for group in result.groups:
         certified = "–" if group.certified is None else f"{group.certified:,}"
         row = [str(group.n), f"{group.sequences:,}", certified]
@@ -84,7 +85,8 @@ def _print(result: Explanation) -> None:
             tokens = " ".join(map(str, call.sequence))
             row += [tokens, str(call.x), f"{call.excess_upper:+.4g}", call.judgement.value]
         table.add_row(*row)
-    console.print(table)
+    print_table(table)
+    console.print("n: how many positions before the last do not hold the maximum")
     console.print(_conclusion(result), soft_wrap=True)
     calls = [group.closest for group in result.groups if group.closest is not None]
     if calls:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from rich.console import Console
+from rich.table import Table
 
 _UNIT = 2**53
 
@@ -44,6 +45,13 @@ def print_json(record: Mapping[str, object]) -> None:
 def result_console() -> Console:
     """Where tables for people go: stdout."""
     return Console()
+
+
+def print_table(table: Table) -> None:
+    """Print a table without folding: a line longer than the terminal is wrapped by the terminal itself."""
+    console = result_console()
+    natural = console.measure(table, options=console.options.update(width=10_000)).maximum
+    Console(width=max(console.width, natural), soft_wrap=True).print(table)
 
 
 def log_console() -> Console:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import attrs
 from cyclopts import Parameter
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -17,7 +18,7 @@ from certkit.certificate import Certificate
 from certkit.cli.exits import CliError, Exit
 from certkit.cli.inputs import writable_folder
 from certkit.cli.models import read_model, require_sound_machine
-from certkit.cli.output import float_down, log_console, percent_down, print_json, result_console
+from certkit.cli.output import float_down, log_console, percent_down, print_json, print_table, result_console
 from certkit.fileformat import wide_int
 from certkit.listing import content_kinds
 from proofs.model import Model
@@ -166,33 +167,35 @@ def _print_table(done: Sequence[Proved]) -> None:
     """One row per certificate, the best bound of each model first."""
     order = {path: position for position, path in enumerate(dict.fromkeys(p.model for p in done))}
     rows = sorted(done, key=lambda p: (order[p.model], -p.certificate.bound))
-    table = Table(title="Certified accuracy", title_justify="left", title_style="bold")
-    if len(order) > 1:
-        table.add_column("model", overflow="fold")
-    table.add_column("strategy", overflow="fold", ratio=1)
-    for heading in ("at least", "correct", "of", "search", "verify", "operations"):
+    totals = {proved.certificate.claim.total for proved in rows}
+    title = (
+        f"Certified correct, of {grouped(totals.pop())} sequences"
+        if len(totals) == 1
+        else "Certified correct"
+    )
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", title_style="bold")
+    for heading in ("at least", "sequences", "search", "verify", "operations"):
         table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("model", "strategy") if len(order) > 1 else ("strategy",):
+        table.add_column(heading, no_wrap=True)
     best: dict[Path, Fraction] = {}
     for proved in rows:
         bound = proved.certificate.bound
         is_best = best.setdefault(proved.model, bound) == bound and len(rows) > len(order)
-        claim = proved.certificate.claim
         cells = [
-            proved.certificate.strategy,
             percent_down(bound),
-            grouped(claim.correct_at_least),
-            grouped(claim.total),
+            grouped(proved.certificate.claim.correct_at_least),
             _time(proved.seconds("search")),
             _time(proved.seconds("verify")),
             _magnitude(proved.remark("cost", "flops")),
+            *([proved.model.stem] if len(order) > 1 else []),
+            proved.certificate.strategy,
         ]
-        table.add_row(
-            *([proved.model.stem] if len(order) > 1 else []), *cells, style="bold" if is_best else ""
-        )
+        table.add_row(*cells, style="bold" if is_best else "")
     console = result_console()
-    console.print(table)
-    folder = rows[0].path.parent
-    console.print(Text(f"{len(rows)} certificate{'s' if len(rows) > 1 else ''} in {folder}/. Check one with"))
+    print_table(table)
+    counted = "1 certificate" if len(rows) == 1 else f"{len(rows)} certificates"
+    console.print(Text(f"{counted} in {rows[0].path.parent}/. Check with"), soft_wrap=True)
     console.print(Text(f"  certkit audit {rows[0].path} {rows[0].model}"), soft_wrap=True)
 
 

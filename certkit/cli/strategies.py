@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from rich.table import Table
+from itertools import groupby
+
+from rich.text import Text
 
 from certkit.cli.output import print_json, result_console
 from proofs.strategy import strategies as registered
@@ -14,7 +16,7 @@ def strategies(*, json: bool = False) -> None:
     Parameters
     ----------
     json
-        One JSON object per line instead of a table.
+        One JSON object per line instead of text.
     """
     known = registered()
     if json:
@@ -30,15 +32,12 @@ def strategies(*, json: bool = False) -> None:
                 }
             )
         return
-    table = Table(caption=f"{len(known)} strategies", caption_justify="left", row_styles=["", "dim"])
-    for heading in ("name", "family", "complexity", "semantics", "what it does"):
-        table.add_column(heading, overflow="fold")
-    for strategy in known:
-        table.add_row(
-            strategy.name,
-            strategy.family.value,
-            strategy.complexity_class.value,
-            strategy.semantics.value,
-            strategy.description,
-        )
-    result_console().print(table)
+    console = result_console()
+    for name, offered in groupby(known, key=lambda strategy: strategy.name):
+        same = list(offered)
+        first = same[0]
+        semantics = " and ".join(strategy.semantics.value for strategy in same)
+        facts = f"{first.family.value}, {first.complexity_class.value}, {semantics}"
+        console.print(Text.assemble((name, "bold"), ("  " + facts, "dim")), soft_wrap=True)
+        console.print(Text("    " + first.description), soft_wrap=True)
+    console.print(Text(f"{len({strategy.name for strategy in known})} strategies"), style="dim")
