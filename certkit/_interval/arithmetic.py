@@ -6,32 +6,39 @@ always leaves an infinity or a NaN in the result of ``+ - *``, so one look at th
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from certkit import rounding
 from certkit._interval.base import all_finite, empty_mask, with_empty
+from certkit._rounding.chunks import by_chunks
+from certkit._rounding.kernels import DIFFERENCE, PRODUCT, SUM, Job, Kernel, rounded
 
 Bounds = tuple[Tensor, Tensor]
-Directed = Callable[[Tensor, Tensor], Tensor]
 
 
 def _either_empty(a: Bounds, b: Bounds) -> Tensor:
     return empty_mask(*a) | empty_mask(*b)
 
 
+def _from_jobs(kernel: Kernel, jobs: list[Job]) -> tuple[Tensor, Tensor, bool]:
+    (lo, hi), ordinary = rounded(kernel, jobs)
+    return lo, hi, ordinary
+
+
 def add(a: Bounds, b: Bounds) -> Bounds:
-    lo = rounding.add_down(a[0], b[0])
-    hi = rounding.add_up(a[1], b[1])
-    if all_finite(lo, hi):
-        return lo, hi
-    return with_empty(lo, hi, _either_empty(a, b))
+    lo, hi, ordinary = _from_jobs(SUM, [Job(a[0], b[0], up=False), Job(a[1], b[1], up=True)])
+    return (lo, hi) if ordinary else _settled(lo, hi, a, b)
 
 
 def sub(a: Bounds, b: Bounds) -> Bounds:
-    return add(a, neg(b))
+    lo, hi, ordinary = _from_jobs(DIFFERENCE, [Job(a[0], b[1], up=False), Job(a[1], b[0], up=True)])
+    return (lo, hi) if ordinary else _settled(lo, hi, a, b)
+
+
+def _settled(lo: Tensor, hi: Tensor, a: Bounds, b: Bounds) -> Bounds:
+    """``(lo, hi)``, with the empty interval where an operand is empty."""
+    return (lo, hi) if all_finite(lo, hi) else with_empty(lo, hi, _either_empty(a, b))
 
 
 def neg(a: Bounds) -> Bounds:
@@ -41,38 +48,90 @@ def neg(a: Bounds) -> Bounds:
     return -a[1], -a[0]
 
 
-def _limit_down(x: Tensor, y: Tensor) -> Tensor:
-    p = rounding.mul_down(x, y)
-    return torch.where(torch.isnan(p), 0.0, p)
-
-
-def _limit_up(x: Tensor, y: Tensor) -> Tensor:
-    p = rounding.mul_up(x, y)
-    return torch.where(torch.isnan(p), 0.0, p)
-
-
 def mul(a: Bounds, b: Bounds) -> Bounds:
     """For a fixed x the least of ``x y`` over y is at ``y = lo`` if ``x >= 0``, else at ``hi``; it is
     monotone in x on both sides of 0, so the ends of a decide. For bounds of non-empty intervals ``0 * inf``
     is 0."""
+    if a[0].shape != b[0].shape:
+        shape = torch.broadcast_shapes(a[0].shape, b[0].shape)
+        a, b = _expanded(a, shape), _expanded(b, shape)
     if b[0] is b[1]:
         a, b = b, a
-    lo, hi = _products(a, b, rounding.mul_down, rounding.mul_up)
-    if all_finite(lo, hi):
-        return lo, hi
-    return with_empty(*_products(a, b, _limit_down, _limit_up), _either_empty(a, b))
+    lo, hi, open_ = by_chunks(_mul_piece, *a, *b)
+    if bool(open_.any()):
+        a, b = (a[0][open_], a[1][open_]), (b[0][open_], b[1][open_])
+        lo[open_], hi[open_] = with_empty(*_corners(a, b), _either_empty(a, b))
+    return lo, hi
 
 
-def _products(a: Bounds, b: Bounds, down: Directed, up: Directed) -> Bounds:
-    low, high = a
-    nonnegative = low >= 0
-    lo = down(low, torch.where(nonnegative, b[0], b[1]))
-    hi = up(low, torch.where(nonnegative, b[1], b[0]))
-    if low is high:
-        return lo, hi
-    nonnegative = high >= 0
-    lo = torch.minimum(lo, down(high, torch.where(nonnegative, b[0], b[1])))
-    return lo, torch.maximum(hi, up(high, torch.where(nonnegative, b[1], b[0])))
+def _mul_piece(a_lo: Tensor, a_hi: Tensor, b_lo: Tensor, b_hi: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The bounds, and a mask of the elements that are still open: 0 inside a factor, an infinity or no
+    member.
+    """
+    open_ = None
+    if a_lo is a_hi or (a_lo.numel() and float(b_lo.min()) >= 0):
+        jobs = _jobs_of_signs(a_lo, a_hi, b_lo, b_hi)
+    elif a_lo.numel() and float(a_lo.min()) >= 0:
+        jobs = _jobs_of_signs(b_lo, b_hi, a_lo, a_hi)
+    else:
+        open_, jobs = _jobs_of_both_signs(a_lo, a_hi, b_lo, b_hi)
+    lo, hi, ordinary = _from_jobs(PRODUCT, jobs)
+    if open_ is None:
+        open_ = torch.zeros(lo.shape, dtype=torch.bool, device=lo.device)
+    if not ordinary and not all_finite(lo, hi):
+        open_ |= ~(torch.isfinite(lo) & torch.isfinite(hi))
+    return lo, hi, open_
+
+
+def _expanded(a: Bounds, shape: torch.Size) -> Bounds:
+    low = a[0].expand(shape)
+    return low, low if a[0] is a[1] else a[1].expand(shape)
+
+
+def _swapped_where_negative(sign: Tensor, lo: Tensor, hi: Tensor) -> Bounds:
+    """``(lo, hi)``, or ``(hi, lo)`` where the float ``sign`` is negative, by bit operations."""
+    difference = torch.bitwise_xor(lo.view(torch.int64), hi.view(torch.int64))
+    difference &= sign.view(torch.int64) >> 63
+    first = torch.bitwise_xor(lo.view(torch.int64), difference)
+    second = torch.bitwise_xor(hi.view(torch.int64), difference, out=difference)
+    return first.view(torch.float64), second.view(torch.float64)
+
+
+def _jobs_of_signs(a_lo: Tensor, a_hi: Tensor, b_lo: Tensor, b_hi: Tensor) -> list[Job]:
+    """For a point a, or b ≥ 0: the end of b goes by the sign of the end of a (of a zero by either sign)."""
+    first, second = _swapped_where_negative(a_lo, b_lo, b_hi)
+    if a_lo is not a_hi:
+        _, second = _swapped_where_negative(a_hi, b_lo, b_hi)
+    return [Job(a_lo, first, up=False), Job(a_hi, second, up=True)]
+
+
+def _jobs_of_both_signs(a_lo: Tensor, a_hi: Tensor, b_lo: Tensor, b_hi: Tensor) -> tuple[Tensor, list[Job]]:
+    """Where neither factor has 0 inside: a's ends go by the sign of b and b's by that of a. Also a mask of
+    the elements to be done otherwise. Adding 0.0 gives a zero the sign of the positive numbers."""
+    a_sign, b_sign = a_lo + 0.0, b_lo + 0.0
+    a_first, a_second = _swapped_where_negative(b_sign, a_lo, a_hi)
+    b_first, b_second = _swapped_where_negative(a_sign, b_lo, b_hi)
+    mixed = torch.bitwise_xor(a_sign.view(torch.int64), a_hi.view(torch.int64), out=a_sign.view(torch.int64))
+    mixed |= torch.bitwise_xor(b_sign.view(torch.int64), b_hi.view(torch.int64), out=b_sign.view(torch.int64))
+    return mixed < 0, [Job(a_first, b_first, up=False), Job(a_second, b_second, up=True)]
+
+
+def _corners(a: Bounds, b: Bounds) -> Bounds:
+    """The directed products at the corners that can be extreme, with ``0 * inf = 0``."""
+    low_sign, high_sign = a[0] >= 0, a[1] >= 0
+    lo = torch.minimum(
+        _limit(rounding.mul_down(a[0], torch.where(low_sign, b[0], b[1]))),
+        _limit(rounding.mul_down(a[1], torch.where(high_sign, b[0], b[1]))),
+    )
+    hi = torch.maximum(
+        _limit(rounding.mul_up(a[0], torch.where(low_sign, b[1], b[0]))),
+        _limit(rounding.mul_up(a[1], torch.where(high_sign, b[1], b[0]))),
+    )
+    return lo, hi
+
+
+def _limit(product: Tensor) -> Tensor:
+    return torch.where(torch.isnan(product), 0.0, product)
 
 
 def div(a: Bounds, b: Bounds) -> Bounds:

@@ -1,0 +1,1 @@
+"""The rooms of `certkit.rounding`; import from there."""
