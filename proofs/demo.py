@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import attrs
+import torch
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, JustifyMethod
 from rich.table import Table
@@ -84,6 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--vocab", type=int, default=64, help="number of tokens")
     parser.add_argument("--steps", type=int, default=3000, help="training steps")
     options = parser.parse_args(arguments)
+    torch.set_num_threads(1)  # fastest for a model of this size, and nobody else's cores are taken
     console = Console()
     recipe = Recipe(n_ctx=options.k, vocab=options.vocab, steps=options.steps)
     model_path, steps = run(options.out, recipe, console)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
 from certkit import environment
 from certkit.cli.exits import CliError, Exit
 from proofs.model import Model, ModelError, load_model
@@ -24,3 +26,10 @@ def require_sound_machine() -> None:
         environment.require_sound()
     except environment.EnvironmentRefused as error:
         raise CliError(f"{error} (certkit doctor shows all checks)", Exit.ENVIRONMENT) from error
+
+
+def use_threads(count: int) -> None:
+    """Let the tensor library use so many threads; more than a busy machine has free make small work slow."""
+    if count < 1:
+        raise CliError(f"--threads {count}: use at least 1")
+    torch.set_num_threads(count)

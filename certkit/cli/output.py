@@ -10,6 +10,7 @@ from fractions import Fraction
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 _UNIT = 2**53
 
@@ -51,7 +52,13 @@ def print_table(table: Table) -> None:
     """Print a table without folding: a line longer than the terminal is wrapped by the terminal itself."""
     console = result_console()
     natural = console.measure(table, options=console.options.update(width=10_000)).maximum
-    Console(width=max(console.width, natural), soft_wrap=True).print(table)
+    wide = Console(width=max(console.width, natural))
+    for segments in wide.render_lines(table, pad=False):
+        line = Text.assemble(*((segment.text, segment.style or "") for segment in segments))
+        line.rstrip()
+        if set(line.plain.strip()) <= {"─"}:
+            line.truncate(console.width)
+        console.print(line, soft_wrap=True)
 
 
 def log_console() -> Console:

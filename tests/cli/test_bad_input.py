@@ -71,6 +71,7 @@ TABLE: list[tuple[str, int, str]] = [
     ("prove good.safetensors --semantics complex", 2, "complex"),
     ("prove good.safetensors --strategie cubic", 2, "--strategie"),
     ("prove good.safetensors --out text", 2, "text"),
+    ("prove good.safetensors --threads 0", 2, "--threads 0"),
     ("prove good.safetensors --out text/below", 4, "text"),
     ("prove good.safetensors --out /proc/certs", 4, "/proc/certs"),
     ("prove good.safetensors other/good.safetensors", 2, "same name"),
