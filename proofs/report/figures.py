@@ -1,0 +1,232 @@
+"""The paper's figures with ours drawn beside them, as SVG."""
+
+from __future__ import annotations
+
+import io
+import math
+import statistics
+from collections.abc import Sequence
+from typing import Any, Final
+
+import attrs
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+from matplotlib.lines import Line2D
+
+from proofs.report.data import ResultRow, Setting, Study, best_per_model, class_order, grouped, spread
+from proofs.strategy import Family
+
+_RASTER_ABOVE: Final = 2_000
+"""With more points than this, points are drawn as an image inside the SVG."""
+_MARKERS: Final = {Family.PUBLISHED: "o", Family.SEPARABLE: "*", Family.PLUG_IN: "X"}
+_COLOURS: Final = {
+    "brute-force": "#444444",
+    "quartic": "#7b3fb5",
+    "cubic": "#1f6fb4",
+    "sub-cubic": "#2a9d57",
+    "low-rank": "#e08a1e",
+    "quadratic": "#c8374b",
+}
+_STYLE: Final[Any] = {
+    "svg.hashsalt": "certkit",
+    "svg.fonttype": "path",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "font.size": 9,
+}
+
+
+@attrs.frozen
+class Figure:
+    """A figure: its file name without ending, its caption, and its SVG."""
+
+    name: str
+    title: str
+    caption: str
+    svg: str
+
+
+def _canvas() -> tuple[Canvas, Axes]:
+    canvas = Canvas(figsize=(7.2, 4.6), layout="constrained")
+    return canvas, canvas.add_subplot()
+
+
+def _svg(canvas: Canvas) -> str:
+    stream = io.StringIO()
+    canvas.savefig(stream, format="svg", metadata={"Date": None, "Creator": "certkit"}, dpi=160)
+    text = stream.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _scatter(axes: Axes, rows: Sequence[ResultRow], xs: Sequence[float], ys: Sequence[float]) -> None:
+    """Points in the colour of their class and the marker of their family."""
+    raster = len(rows) > _RASTER_ABOVE
+    points = list(zip(rows, xs, ys, strict=True))
+    for label, members in grouped(sorted(rows, key=class_order), lambda row: row.label).items():
+        chosen = [(x, y) for row, x, y in points if row.label == label]
+        first = members[0]
+        axes.scatter(
+            [x for x, _ in chosen],
+            [y for _, y in chosen],
+            s=60 if first.family == Family.SEPARABLE else 12,
+            marker=_MARKERS[Family(first.family)],
+            color=_COLOURS[first.complexity_class],
+            alpha=0.9 if first.family == Family.SEPARABLE else 0.5,
+            linewidths=0,
+            rasterized=raster,
+        )
+    axes.legend(handles=_legend(rows), fontsize=7, loc="best", framealpha=0.9)
+
+
+def _legend(rows: Sequence[ResultRow]) -> list[Line2D]:
+    return [
+        Line2D(
+            [],
+            [],
+            linestyle="",
+            marker=_MARKERS[Family(members[0].family)],
+            color=_COLOURS[members[0].complexity_class],
+            markersize=9 if members[0].family == Family.SEPARABLE else 5,
+            label=label,
+        )
+        for label, members in grouped(sorted(rows, key=class_order), lambda row: row.label).items()
+    ]
+
+
+def bound_against_operations(study: Study, setting: Setting) -> Figure:
+    """Certified accuracy against the operations of verification."""
+    rows = [row for row in study.results if row.model.setting == setting and row.flops > 0]
+    canvas, axes = _canvas()
+    _scatter(axes, rows, [row.flops for row in rows], [float(row.bound) for row in rows])
+    axes.set_xscale("log")
+    axes.set_xlabel("floating-point operations to verify")
+    axes.set_ylabel("certified accuracy")
+    axes.set_title(str(setting))
+    caption = "Each point is one strategy on one model. Up and to the left is better."
+    name = f"bound-operations-k{setting.k}-v{setting.vocab}"
+    return Figure(name, f"Bound against operations, {setting}", caption, _svg(canvas))
+
+
+def operations_against_dimension(study: Study, setting: Setting) -> Figure:
+    """Operations against the unexplained dimension."""
+    rows = [row for row in study.results if row.model.setting == setting and row.flops > 0]
+    canvas, axes = _canvas()
+    _scatter(axes, rows, [row.unexplained_dimension for row in rows], [row.flops for row in rows])
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("unexplained dimension")
+    axes.set_ylabel("floating-point operations to verify")
+    axes.set_title(str(setting))
+    caption = "What a proof leaves uncompressed, and what it costs to check."
+    name = f"operations-dimension-k{setting.k}-v{setting.vocab}"
+    return Figure(name, f"Operations against unexplained dimension, {setting}", caption, _svg(canvas))
+
+
+@attrs.frozen
+class Regression:
+    """A least-squares line ``y = intercept + slope·x`` and the share of variance it explains."""
+
+    slope: float
+    intercept: float
+    r_squared: float
+    points: int
+
+    @classmethod
+    def of(cls, xs: Sequence[float], ys: Sequence[float]) -> Regression | None:
+        """The line through points, or None where the points do not determine one.
+
+        >>> Regression.of([0.0, 1.0, 2.0], [1.0, 3.0, 5.0])
+        Regression(slope=2.0, intercept=1.0, r_squared=1.0, points=3)
+        """
+        if len(xs) < 3 or len(set(xs)) < 2:
+            return None
+        slope, intercept = statistics.linear_regression(xs, ys)
+        r_squared = statistics.correlation(xs, ys) ** 2 if len(set(ys)) > 1 else math.nan
+        return cls(slope, intercept, r_squared, len(xs))
+
+
+def bound_against_ratio(study: Study, setting: Setting, by_error: bool) -> Figure:
+    """Certified accuracy against σ₁/σ₂ of EQKE, with a line for each way of handling attention.
+
+    For each model and each handling the best bound over the other choices is drawn. ``by_error`` groups by
+    the handling of the error in attention, otherwise by the handling of attention itself.
+    """
+    rows = [r for r in study.results if r.model.setting == setting and r.attention and r.model.ratio]
+    canvas, axes = _canvas()
+    groups = grouped(rows, lambda row: row.attention_error if by_error else row.attention)
+    palette = matplotlib.colormaps["tab10" if len(groups) <= 10 else "tab20"]
+    for index, (handling, members) in enumerate(sorted(groups.items())):
+        best = best_per_model(members)
+        xs = [row.model.ratio for row in best if row.model.ratio]
+        ys = [float(row.bound) for row in best]
+        line = Regression.of(xs, ys)
+        note = "" if line is None else f", slope {line.slope:.2g}, r² {line.r_squared:.2f}"
+        colour = palette(index)
+        axes.scatter(xs, ys, s=9, alpha=0.6, linewidths=0, color=colour, label=handling + note)
+        if line is not None:
+            ends = [min(xs), max(xs)]
+            axes.plot(ends, [line.intercept + line.slope * x for x in ends], color=colour, linewidth=1)
+    if groups:
+        axes.legend(fontsize=6, loc="best", framealpha=0.9)
+    what = "error handling" if by_error else "attention handling"
+    axes.set_xlabel("σ₁/σ₂ of EQKE")
+    axes.set_ylabel("certified accuracy, best of the handling")
+    axes.set_title(f"{setting}, by {what}")
+    name = f"bound-ratio-{'error' if by_error else 'attention'}-k{setting.k}-v{setting.vocab}"
+    caption = "The best bound of each handling on each model, with least-squares lines."
+    return Figure(name, f"Bound against σ₁/σ₂ by {what}, {setting}", caption, _svg(canvas))
+
+
+def bounds_across_settings(study: Study) -> Figure:
+    """The best bound of each class in every setting, beside the accuracy."""
+    canvas, axes = _canvas()
+    settings = study.settings
+    labels = grouped(sorted(study.results, key=class_order), lambda row: row.label)
+    width = 0.8 / max(1, len(labels))
+    for index, (_, members) in enumerate(labels.items()):
+        for place, setting in enumerate(settings):
+            bounds = [
+                float(r.bound) for r in best_per_model(m for m in members if m.model.setting == setting)
+            ]
+            if bounds:
+                axes.errorbar(
+                    place - 0.4 + width * (index + 0.5),
+                    statistics.fmean(bounds),
+                    yerr=spread(bounds),
+                    marker=_MARKERS[Family(members[0].family)],
+                    color=_COLOURS[members[0].complexity_class],
+                    capsize=2,
+                    linewidth=1,
+                    markersize=8 if members[0].family == Family.SEPARABLE else 5,
+                )
+    for place, setting in enumerate(settings):
+        known = [m.accuracy_lower for m in study.models if m.setting == setting and m.accuracy_lower]
+        if known:
+            axes.hlines(statistics.fmean(known), place - 0.42, place + 0.42, color="black", linewidth=0.8)
+    axes.set_xticks(range(len(settings)), [str(setting) for setting in settings])
+    axes.set_ylabel("certified accuracy")
+    axes.set_ylim(0, 1.02)
+    accuracy = Line2D([], [], color="black", linewidth=0.8, label="accuracy (reference)")
+    axes.legend(handles=[*_legend(study.results), accuracy], fontsize=7, loc="lower left", framealpha=0.9)
+    caption = (
+        "Mean of the best bound of each class over models; bars are one standard deviation between models."
+    )
+    return Figure("bounds-settings", "Bounds across settings", caption, _svg(canvas))
+
+
+def all_figures(study: Study) -> list[Figure]:
+    """Every figure of the report; settings without results are left out."""
+    with matplotlib.rc_context(_STYLE):
+        figures = [bounds_across_settings(study)]
+        for setting in study.settings:
+            rows = [row for row in study.results if row.model.setting == setting]
+            if not rows:
+                continue
+            figures.append(bound_against_operations(study, setting))
+            figures.append(operations_against_dimension(study, setting))
+            if any(row.attention and row.model.ratio for row in rows):
+                figures += [bound_against_ratio(study, setting, by_error) for by_error in (False, True)]
+        return figures
