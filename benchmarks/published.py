@@ -4,7 +4,7 @@
 
 Proves the cubic strategy and the hundred sub-cubic ones (each verified against its own witness, in interval
 arithmetic) and writes one row for each: certified bound and seconds, ours and the published ones, which are
-read from the JSON file beside the model. Exits with 1 if one of ours is more than 0.002 below the published bound.
+read from the JSON file beside the model. Exits with 1 if one of ours is more than 0.002 below the published.
 Seconds are CPU seconds of one thread; work shared between strategies is counted where it was first done.
 """
 
