@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 
+import attrs
 import torch
 from torch import Tensor
 
@@ -68,47 +69,82 @@ def exp_bounds(lo: Tensor, hi: Tensor) -> tuple[Tensor, Tensor]:
     flat_hi = flat_lo if shared else hi.reshape(-1)
     down, up = torch.empty_like(flat_lo), torch.empty_like(flat_hi)
     length = max(1, min(chunk_length(lo) // 2, lo.numel()))
-    work = torch.empty(6, 2 * length, dtype=torch.float64, device=lo.device)
+    work = _Workspace.of(length, shared, lo.device)
     for part in chunk_slices(lo.numel(), length):
-        size = part.stop - part.start
-        x = flat_lo[part] if shared else torch.cat((flat_lo[part], flat_hi[part]), out=work[0, : 2 * size])
-        buffers = list(work[1:, : x.numel()].unbind())
-        value, scale = _reduced(x, buffers)
-        stepped = buffers[2]
-        torch.add(bits(value[:size]), -1, out=bits(stepped[:size]))
-        torch.mul(stepped[:size], scale[:size], out=down[part])
-        torch.add(bits(value[-size:]), 1, out=bits(stepped[-size:]))
-        torch.mul(stepped[-size:], scale[-size:], out=up[part])
-        smallest, largest = torch.aminmax(torch.abs(x, out=stepped))
-        if not (float(smallest) > 0.0 and float(largest) <= _SAFE):
-            _repair(flat_lo[part], down[part], lower=True)
-            _repair(flat_hi[part], up[part], lower=False)
+        if part.stop - part.start < length:
+            work = _Workspace.of(part.stop - part.start, shared, lo.device)
+        low, high = flat_lo[part], flat_hi[part]
+        x = low if shared else torch.cat((low, high), out=work.x)
+        if work.evaluate(x, down[part], up[part]):
+            _repair(low, down[part], lower=True)
+            _repair(high, up[part], lower=False)
     return down.reshape(lo.shape), up.reshape(lo.shape)
 
 
-def _reduced(x: Tensor, buffers: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """``(v, s)`` with ``v ≈ e^(x - k ln2)`` as bounded above and ``s = 2^k``; valid for ``|x| ≤ 708``.
+@attrs.frozen
+class _Workspace:
+    """Buffers for one chunk, and their views made once (making a view costs as much as a small addition)."""
 
-    Outside that range the contents are meaningless (but nothing raises).  Uses five buffers like ``x``.
-    """
-    a, r, c, p, scale = buffers
-    torch.mul(x, INV_LN2, out=a).add_(_MAGIC)
-    torch.bitwise_left_shift(bits(a), 52, out=bits(scale))
-    a.sub_(_MAGIC)  # k, exactly
-    torch.mul(a, LN2_HIGH, out=c)
-    torch.sub(x, c, out=c)  # x - k·LN2_HIGH, exact
-    a.mul_(LN2_LOW)
-    torch.sub(c, a, out=r)
-    c.sub_(r).sub_(a)  # s: what r lost
-    p.fill_(_TAYLOR[0])
-    for coefficient in constants(_TAYLOR, x.device)[1:]:
-        torch.addcmul(coefficient, r, p, out=p)
-    torch.mul(r, r, out=a).mul_(p).add_(c)  # r²q + s
-    torch.add(r, 1.0, out=c)
-    torch.sub(c, 1.0, out=p)
-    r.sub_(p)  # what 1 + r lost
-    a.add_(r)
-    return torch.add(c, a, out=p), scale
+    x: Tensor
+    a: Tensor
+    r: Tensor
+    c: Tensor
+    p: Tensor
+    scale: Tensor
+    a_bits: Tensor
+    scale_bits: Tensor
+    value_bits: tuple[Tensor, Tensor]
+    stepped_bits: tuple[Tensor, Tensor]
+    stepped: tuple[Tensor, Tensor]
+    scales: tuple[Tensor, Tensor]
+
+    @classmethod
+    def of(cls, length: int, shared: bool, device: torch.device) -> _Workspace:
+        """Room for ``length`` points, or for as many lower and upper ends one after the other."""
+        size = length if shared else 2 * length
+        x, a, r, c, p, scale = torch.empty(6, size, dtype=torch.float64, device=device).unbind()
+
+        def ends(t: Tensor) -> tuple[Tensor, Tensor]:
+            return t[:length], t[size - length :]
+
+        return cls(
+            x, a, r, c, p, scale, bits(a), bits(scale), ends(bits(p)), ends(bits(c)), ends(c), ends(scale)
+        )  # fmt: skip
+
+    def evaluate(self, x: Tensor, down: Tensor, up: Tensor) -> bool:
+        """Write the bounds at ``x``; True if some of them need `_repair`."""
+        self.reduce(x)
+        torch.add(self.value_bits[0], -1, out=self.stepped_bits[0])
+        torch.mul(self.stepped[0], self.scales[0], out=down)
+        torch.add(self.value_bits[1], 1, out=self.stepped_bits[1])
+        torch.mul(self.stepped[1], self.scales[1], out=up)
+        smallest, largest = torch.aminmax(torch.abs(x, out=self.c))
+        return not (float(smallest) > 0.0 and float(largest) <= _SAFE)
+
+    def reduce(self, x: Tensor) -> None:
+        """``p ≈ e^(x - k ln2)`` as bounded above and ``scale = 2^k``, for ``|x| ≤ 708``.
+
+        Outside that range the contents are meaningless (but nothing raises).
+        """
+        a, r, c, p = self.a, self.r, self.c, self.p
+        torch.mul(x, INV_LN2, out=a).add_(_MAGIC)
+        torch.bitwise_left_shift(self.a_bits, 52, out=self.scale_bits)
+        a.sub_(_MAGIC)  # k, exactly
+        torch.mul(a, LN2_HIGH, out=c)
+        torch.sub(x, c, out=c)  # x - k·LN2_HIGH, exact
+        a.mul_(LN2_LOW)
+        torch.sub(c, a, out=r)
+        c.sub_(r).sub_(a)  # s: what r lost
+        first, second, *rest = constants(_TAYLOR, x.device)
+        torch.addcmul(second, r, first, out=p)
+        for coefficient in rest:
+            torch.addcmul(coefficient, r, p, out=p)
+        torch.mul(r, r, out=a).mul_(p).add_(c)  # r²q + s
+        torch.add(r, 1.0, out=c)
+        torch.sub(c, 1.0, out=p)
+        r.sub_(p)  # what 1 + r lost
+        a.add_(r)
+        torch.add(c, a, out=p)
 
 
 def _repair(x: Tensor, out: Tensor, lower: bool) -> None:
@@ -118,10 +154,11 @@ def _repair(x: Tensor, out: Tensor, lower: bool) -> None:
         return
     special = x[odd]
     clamped = special.clamp(-746.0, 710.0)  # e^-746 rounds to 0 and e^710 overflows
-    value, _ = _reduced(clamped, [torch.empty_like(clamped) for _ in range(5)])
-    exponent = ((clamped * INV_LN2 + _MAGIC) - _MAGIC).to(torch.int64)  # the k of _reduced
+    work = _Workspace.of(clamped.numel(), True, clamped.device)
+    work.reduce(clamped)
+    exponent = ((clamped * INV_LN2 + _MAGIC) - _MAGIC).to(torch.int64)  # the k of `reduce`
     first = exponent >> 1
-    result = value * power_of_two(first) * power_of_two(exponent - first)  # exact, then one rounding
+    result = work.p * power_of_two(first) * power_of_two(exponent - first)  # exact, then one rounding
     if lower:
         # inf steps down to the largest finite number, which is below any value that rounds to inf.
         result = torch.where(result == 0, result, (bits(result) - 1).view(torch.float64))
