@@ -83,6 +83,23 @@ def _one_ulp_columns(sizes: Sizes) -> dict[str, Tensor]:
     return weights
 
 
+def _cancelling(sizes: Sizes, seed: int) -> dict[str, Tensor]:
+    """Equal columns, plus large weights that cancel exactly: only rounding errors are left of them.
+
+    The last two dimensions of the residual stream always hold the same number; every output reads them with
+    weights ``L`` and ``−L``. In the reals nothing changes and the two largest tokens tie; in floating point
+    the tie is broken at random.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    weights = tiny_weights(Kind.SHARP, sizes, seed)
+    for name in ("W_E", "W_pos", "W_O"):
+        weights[name][:, -1] = weights[name][:, -2]
+    weights["W_U"][:, -1] = weights["W_U"][:, -2]
+    large = 1e5 * torch.randn(sizes.vocab, generator=generator)
+    weights["W_U"][-2], weights["W_U"][-1] = large, -large
+    return weights
+
+
 def _constant(sizes: Sizes) -> dict[str, Tensor]:
     """All logits equal for every input: each sequence with a wrong token to confuse is a tie, hence wrong."""
     return {name: torch.ones(shape) for name, shape in sizes.shapes().items()}
@@ -138,6 +155,11 @@ def _built() -> Iterator[Specimen]:
         for ulps in (-1, 0, 1) if k > 2 else ():  # with K = 2 the edge is at sharpness 0
             trap = "one lower token decides: its margin is a rounding error wide"
             yield _made(f"edge-of-attention{ulps:+d}-{at}", trap, _edge_of_attention(sizes, ulps))
+    for v, k in ((3, 2), (4, 3)):
+        for seed in range(3):
+            trap = "ties that only rounding errors break"
+            weights = _cancelling(Sizes(v, k, d_model=6), seed)
+            yield _made(f"cancelling-v{v}-k{k}-s{seed}", trap, weights)
     for v, k in ((5, 3), (6, 4)):
         sizes = Sizes(v, k)
         at = f"v{v}-k{k}"
