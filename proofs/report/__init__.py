@@ -39,6 +39,7 @@ from proofs.report.figures import Figure, all_figures
 __all__ = ["Report", "Study", "make_report", "read_study", "write_report"]
 
 _ROWS_ON_PAGE: Final = 5_000
+_LONG: Final = 30
 
 
 @attrs.frozen
@@ -76,7 +77,8 @@ def make_report(study: Study) -> Report:
 
 def _cell(value: str | float | int) -> str:
     if isinstance(value, str):
-        return f'<td class="text">{html.escape(value)}</td>'
+        width = "text long" if len(value) > _LONG else "text"
+        return f'<td class="{width}">{html.escape(value)}</td>'
     if math.isnan(value):
         return '<td class="number" data-value="">–</td>'
     return f'<td class="number" data-value="{value!r}">{_number(value)}</td>'

@@ -71,7 +71,7 @@ def _scatter(axes: Axes, rows: Sequence[ResultRow], xs: Sequence[float], ys: Seq
         axes.scatter(
             [x for x, _ in chosen],
             [y for _, y in chosen],
-            s=60 if first.family == Family.SEPARABLE else 12,
+            s=_size(len(rows)) * (5 if first.family == Family.SEPARABLE else 1),
             marker=_MARKERS[Family(first.family)],
             color=_COLOURS[first.complexity_class],
             alpha=0.9 if first.family == Family.SEPARABLE else 0.5,
@@ -79,6 +79,11 @@ def _scatter(axes: Axes, rows: Sequence[ResultRow], xs: Sequence[float], ys: Seq
             rasterized=raster,
         )
     axes.legend(handles=_legend(rows), fontsize=7, loc="best", framealpha=0.9)
+
+
+def _size(points: int) -> float:
+    """Area of a point: small where there are many."""
+    return 12.0 if points > 400 else 30.0
 
 
 def _legend(rows: Sequence[ResultRow]) -> list[Line2D]:
@@ -165,7 +170,9 @@ def bound_against_ratio(study: Study, setting: Setting, by_error: bool) -> Figur
         line = Regression.of(xs, ys)
         note = "" if line is None else f", slope {line.slope:.2g}, r² {line.r_squared:.2f}"
         colour = palette(index)
-        axes.scatter(xs, ys, s=9, alpha=0.6, linewidths=0, color=colour, label=handling + note)
+        axes.scatter(
+            xs, ys, s=_size(len(rows)) * 0.75, alpha=0.6, linewidths=0, color=colour, label=handling + note
+        )
         if line is not None:
             ends = [min(xs), max(xs)]
             axes.plot(ends, [line.intercept + line.slope * x for x in ends], color=colour, linewidth=1)

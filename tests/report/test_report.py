@@ -1,0 +1,218 @@
+"""The report says what the ledger says, alarms where it must, and its page works in a browser."""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+import re
+import shutil
+import subprocess
+import xml.etree.ElementTree as ET
+from fractions import Fraction
+from pathlib import Path
+
+import attrs
+import pytest
+
+pytest.importorskip("matplotlib")
+
+from proofs.report import Report, make_report, read_study, write_report
+from proofs.report.data import (
+    ModelRow,
+    ResultRow,
+    Setting,
+    Study,
+    best_per_model,
+    class_table,
+    model_table,
+    strategy_table,
+)
+from proofs.report.figures import Regression, bounds_across_settings
+from proofs.strategy import strategies
+from proofs.sweep import Facts, Job, Ledger, ModelFile, Outcome, Proof, Status, SweepError
+
+SUBCUBIC = "EUPU-mean-query+max-diff--attn-mean-query+diff--attn-err-svd"
+
+
+def made_up_study(
+    models: int = 4, settings: tuple[Setting, ...] = (Setting(4, 64), Setting(10, 64))
+) -> Study:
+    draw = random.Random(0)
+    rows, results = [], []
+    for setting in settings:
+        for seed in range(models):
+            name = f"k{setting.k}-v{setting.vocab}-s{seed}"
+            model = ModelRow(name, f"{name:0>64}", setting, 0.999, Fraction(1), setting.k > 5, 500.0 + seed)
+            rows.append(model)
+            for number, strategy in enumerate(strategies()):
+                results.append(
+                    ResultRow(
+                        model=model,
+                        strategy=strategy.name,
+                        family=str(strategy.family),
+                        complexity_class=str(strategy.complexity_class),
+                        semantics=str(strategy.semantics),
+                        bound=Fraction(draw.randrange(900), 1000),
+                        certificate=f"{number:064}",
+                        search_s=0.5,
+                        verify_s=0.25,
+                        flops=draw.randrange(10**5, 10**9),
+                        comparisons=7,
+                        int_ops=3,
+                        unexplained_dimension=draw.randrange(10, 10**5),
+                    )
+                )
+    return Study(tuple(rows), tuple(results), ())
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return made_up_study()
+
+
+@pytest.fixture(scope="module")
+def report(study: Study) -> Report:
+    return make_report(study)
+
+
+def test_the_class_table_is_the_best_of_each_class(study: Study) -> None:
+    table = class_table(study)
+    expected = {}
+    for setting in study.settings:
+        for label in {row.label for row in study.results}:
+            best = [
+                max(r.bound for r in study.results if r.model == m and r.label == label)
+                for m in study.models
+                if m.setting == setting
+            ]
+            expected[str(setting), label] = float(sum(best)) / len(best)
+    got = {(row[0], row[1]): row[4] for row in table.rows}
+    assert got.keys() == expected.keys()
+    for key, value in expected.items():
+        assert abs(got[key] - value) < 1e-12
+    assert table.rows[0][1] == "published brute-force"
+
+
+def test_other_tables_count_everything(study: Study, report: Report) -> None:
+    assert len(strategy_table(study).rows) == len(
+        {(r.strategy, r.model.setting, r.semantics) for r in study.results}
+    )
+    assert len(model_table(study).rows) == len(study.models)
+    for table in report.tables:
+        assert {len(row) for row in table.rows} == {len(table.columns)}
+        read = list(csv.reader(io.StringIO(table.csv())))
+        assert read[0] == list(table.columns)
+        assert len(read) == len(table.rows) + 1
+
+
+def test_equal_bounds_prefer_the_cheaper(study: Study) -> None:
+    row = study.results[0]
+    dear, cheap = attrs.evolve(row, flops=10), attrs.evolve(row, flops=9)
+    assert best_per_model([dear, cheap]) == [cheap]
+
+
+def test_every_figure_is_svg_with_its_name(report: Report) -> None:
+    names = [figure.name for figure in report.figures]
+    assert len(set(names)) == len(names) == 1 + 4 * 2
+    for figure in report.figures:
+        assert ET.fromstring(figure.svg).tag == "{http://www.w3.org/2000/svg}svg"
+    small = made_up_study(1, (Setting(4, 64),))
+    once, again = (bounds_across_settings(small).svg for _ in range(2))
+    assert once == again
+
+
+def test_a_bound_above_the_accuracy_raises_the_alarm(study: Study, report: Report, tmp_path: Path) -> None:
+    assert report.suspicious == ()
+    assert "are above the accuracy" not in write_report(report, tmp_path).read_text()
+    first = study.results[0]
+    limit = Fraction(999, 1000)
+    model = attrs.evolve(first.model, accuracy_upper=limit)
+    exact = attrs.evolve(first, model=model, bound=limit)
+    above = attrs.evolve(first, model=model, bound=limit + Fraction(1, 64**20))
+    wrong = make_report(Study((model,), (exact, above), ()))
+    assert wrong.suspicious == (above,)
+    text = write_report(wrong, tmp_path).read_text()
+    assert "1 certified bounds are above the accuracy" in text
+
+
+def test_the_page_needs_nothing_else(report: Report, tmp_path: Path) -> None:
+    text = write_report(report, tmp_path).read_text()
+    links = re.findall(r'(?:src|href)="([^"]*)"', text)
+    assert links
+    assert all(link.startswith(("data:", "#")) for link in links)
+    assert not re.search(r"https?://(?!www\.w3\.org)", re.sub(r"base64,[^\"]*", "", text))
+    assert {p.name for p in (tmp_path / "data").iterdir()} >= {"classes.csv", "results.csv", "strategies.csv"}
+
+
+def test_regression() -> None:
+    line = Regression.of([1.0, 2.0, 3.0], [2.0, 1.0, 0.0])
+    assert line is not None
+    assert (line.slope, line.intercept, line.points) == (-1.0, 3.0, 3)
+    assert Regression.of([1.0, 2.0], [1.0, 2.0]) is None
+    assert Regression.of([1.0, 1.0, 1.0], [1.0, 2.0, 3.0]) is None
+
+
+def test_a_folder_without_results(tmp_path: Path) -> None:
+    with pytest.raises(SweepError, match="holds no sweep"):
+        read_study(tmp_path)
+
+
+def test_a_ledger_becomes_a_study(tmp_path: Path) -> None:
+    model = ModelFile("models/k20-v512-s0.safetensors", "a" * 64, 20, 512)
+    unmeasured = ModelFile("models/<odd> & name.safetensors", "b" * 64, 3, 4)
+    correct, total = 512**20 - 5, 512**20
+    proof = Proof("c" * 64, str(correct), None, str(total), "separable", "quartic", 10, 20, 30, 40, 50, 60)
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.add_models([model, unmeasured])
+        job = Job(model, "separable-tail", 1, "real")
+        ledger.record(Outcome(job, Status.PROVED, 1.0, proof=proof))
+        facts = Facts("999", "1000", True, 0.99, 0.9995, 9.0, 3.0)
+        ledger.record(Outcome(Job.facts(model), Status.PROVED, 1.0, facts=facts))
+        bad = Job(unmeasured, "cubic", 1, "real")
+        ledger.record(Outcome(bad, Status.TIME, 600.0, "more than 600 s"))
+    study = read_study(tmp_path)
+    assert study.settings == [Setting(3, 4), Setting(20, 512)]
+    (row,) = study.results
+    assert row.bound == Fraction(correct, total)
+    assert (row.model.ratio, row.verify_s) == (3.0, 20e-6)
+    report = make_report(study)
+    assert report.suspicious == (row,)
+    text = write_report(report, tmp_path / "report").read_text()
+    assert "&lt;odd&gt; &amp; name" in text
+    assert "more than 600 s" in text
+
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+PROBE = """
+<script>
+const report = [];
+const table = document.querySelector("#classes ~ .scroll table");
+const column = [...table.tHead.rows[0].cells].findIndex(c => c.textContent === "bound");
+const button = table.tHead.rows[0].cells[column].querySelector("button");
+const values = () => [...table.tBodies[0].rows].map(r => Number(r.cells[column].dataset.value));
+const sorted = v => v.every((x, i) => i === 0 || v[i - 1] <= x);
+button.click(); report.push("up " + sorted(values()));
+button.click(); report.push("down " + sorted(values().reverse()));
+const figure = document.querySelector("figure button");
+figure.click(); report.push("open " + document.getElementById("enlarged").open);
+Promise.all([...document.images].map(i => i.decode().then(() => i.naturalWidth > 0))).then(all => {
+  report.push("images " + all.every(Boolean) + " " + all.length);
+  document.title = report.join(", ");
+});
+</script></body>
+"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+def test_the_page_works_in_a_browser(report: Report, tmp_path: Path) -> None:
+    page = write_report(report, tmp_path)
+    page.write_text(page.read_text().replace("</body>", PROBE))
+    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
+    command += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=10000", "--dump-dom"]
+    done = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, timeout=120)
+    title = re.search(r"<title>(.*?)</title>", done.stdout)
+    assert title is not None, done.stderr
+    assert title[1] == "up true, down true, open true, images true 10"
+    assert "CONSOLE" not in done.stderr
