@@ -28,7 +28,7 @@ from proofs.report.data import (
     model_table,
     strategy_table,
 )
-from proofs.report.figures import Regression, bounds_across_settings
+from proofs.report.figures import Regression, all_figures
 from proofs.strategy import strategies
 from proofs.sweep import Facts, Job, Ledger, ModelFile, Outcome, Proof, Status, SweepError
 
@@ -118,7 +118,7 @@ def test_every_figure_is_svg_with_its_name(report: Report) -> None:
     for figure in report.figures:
         assert ET.fromstring(figure.svg).tag == "{http://www.w3.org/2000/svg}svg"
     small = made_up_study(1, (Setting(4, 64),))
-    once, again = (bounds_across_settings(small).svg for _ in range(2))
+    once, again = (all_figures(small) for _ in range(2))
     assert once == again
 
 
