@@ -27,6 +27,8 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
         "Put certificates of one model together, the best of each class.",
     ),
     ("diff", "certkit.cli.combine:diff", "Compare what two certificates of one model prove."),
+    ("sweep", "certkit.cli.sweep:sweep", "Prove many strategies on many models, resumable."),
+    ("report", "certkit.cli.report:report", "Make tables, figures and one page of a sweep's results."),
     ("strategies", "certkit.cli.strategies:strategies", "List the proof strategies."),
     ("new-strategy", "certkit.cli.new_strategy:new_strategy", "Start a strategy of your own."),
     ("doctor", "certkit.cli.doctor:doctor", "Check the arithmetic that proofs on this machine rest on."),

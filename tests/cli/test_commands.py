@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from certkit.certificate import Certificate
+from certkit.certificate import Certificate, Claim
 from certkit.cli.main import main
-from certkit.content import class_size
+from certkit.content import CertifiedSet, class_size, full_content
 from proofs.model import load_model
 
 MODEL = "models/k2-v5-s0.safetensors"
@@ -29,7 +29,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     before = Path.cwd()
     os.chdir(folder)
     try:
-        assert run("train --k 2 --vocab 5 --seeds 0 --steps 400 --out models") == 0
+        assert run("train --k 2 --vocab 5 --seeds 0 --steps 60 --out models") == 0
         assert run(f"prove {MODEL} --strategy cubic,brute-force --out certs") == 0
     finally:
         os.chdir(before)
@@ -51,7 +51,7 @@ def lines(captured: Captured) -> list[dict[str, Any]]:
 
 def test_train_prints_the_paths_and_keeps_what_is_there(here: Path, capsys: Captured) -> None:
     before = Path(MODEL).stat().st_mtime_ns
-    assert run("train --k 2 --vocab 5 --seeds 0-1 --steps 400 --out models") == 0
+    assert run("train --k 2 --vocab 5 --seeds 0-1 --steps 60 --out models") == 0
     assert capsys.readouterr().out == f"{MODEL}\nmodels/k2-v5-s1.safetensors\n"
     assert Path(MODEL).stat().st_mtime_ns == before
 
@@ -176,6 +176,45 @@ def test_explain(here: Path, capsys: Captured) -> None:
     assert main(["explain", certificate, MODEL, "--q", "3"]) == 2
 
 
+def test_attack_finds_nothing_in_a_true_certificate(here: Path, capsys: Captured) -> None:
+    certificate = "certs/k2-v5-s0--cubic.cert"
+    assert main(["attack", certificate, MODEL, "--tries", "100"]) == 0
+    assert "proves nothing" in capsys.readouterr().out
+    assert main(["attack", certificate, MODEL, "--json"]) == 0
+    (record,) = lines(capsys)
+    assert record["refuted"] is False
+    assert record["tried"] > 0
+
+
+def test_attack_refutes_a_false_certificate(here: Path, capsys: Captured) -> None:
+    """Brute force lists what fails; a certificate of everything is false there."""
+    exact = Certificate.load("certs/k2-v5-s0--brute-force.cert")
+    classes = [(q, m) for q in range(5) for m in range(q, 5)]
+    content = CertifiedSet(2, 5, tuple(full_content(q, m, 2) for q, m in classes))
+    claim = Claim(2, 5, exact.claim.model_sha256, content.correct_at_least)
+    Certificate(claim, "wishful", 1, content).save("false.cert")
+    assert exact.claim.correct_at_least < 25, "train the model less: nothing fails"
+    assert main(["attack", "false.cert", MODEL]) == 1
+    assert "counterexample" in capsys.readouterr().out
+    assert main(["attack", "false.cert", MODEL, "--json"]) == 1
+    (record,) = lines(capsys)
+    assert len(record["counterexample"]) == 2
+    assert main(["audit", "false.cert", MODEL]) == 1
+
+
+def test_sweep_is_resumable(here: Path, capsys: Captured) -> None:
+    line = f"sweep {MODEL} --strategy cubic --out results"
+    assert run(line) == 0
+    assert "Results in results/" in capsys.readouterr().out
+    assert run(line) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert run(line + " --resume") == 0
+    capsys.readouterr()
+    assert run("report results --out page") == 0
+    assert capsys.readouterr().out == "page/index.html\n"
+    assert "<html" in Path("page/index.html").read_text(encoding="utf-8")
+
+
 def test_doctor(capsys: Captured) -> None:
     assert main(["doctor"]) == 0
     assert capsys.readouterr().out
@@ -184,7 +223,20 @@ def test_doctor(capsys: Captured) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["train", "prove", "show", "strategies", "doctor", "explain", "combine", "diff"]
+    "command",
+    [
+        "train",
+        "prove",
+        "show",
+        "strategies",
+        "doctor",
+        "explain",
+        "combine",
+        "diff",
+        "attack",
+        "sweep",
+        "report",
+    ],
 )
 def test_every_command_has_help(command: str, capsys: Captured) -> None:
     assert main([command, "--help"]) == 0

@@ -1,0 +1,32 @@
+"""`certkit report`: what a sweep found, as tables, figures and one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.text import Text
+
+from certkit.cli.exits import Exit
+from certkit.cli.inputs import writable_folder
+from certkit.cli.output import log_console
+from proofs.report import make_report, read_study, write_report
+
+
+def report(results: Path, /, *, out: Path = Path("report")) -> int:
+    """Make tables, figures and one HTML page of the results of a sweep, and print the path of the page.
+
+    Exit code 1 if some certified bound is above what its model is known to reach: then something is wrong.
+
+    Parameters
+    ----------
+    results
+        The folder of a sweep.
+    out
+        Folder for the page, the figures and the data.
+    """
+    made = make_report(read_study(results))
+    print(write_report(made, writable_folder(out)))
+    for row in made.suspicious:
+        text = f"{row.strategy} on {row.model.name}: the bound is above the accuracy; audit its certificate"
+        log_console().print(Text(text, style="bold red"), soft_wrap=True)
+    return Exit.FALSE if made.suspicious else Exit.DONE
