@@ -11,7 +11,7 @@ from torch import Tensor
 
 from certkit import rounding
 from certkit._interval.base import all_finite, empty_mask, with_empty
-from certkit._rounding.chunks import by_chunks
+from certkit._rounding.chunks import CHUNK
 from certkit._rounding.kernels import DIFFERENCE, PRODUCT, SUM, Job, Kernel, rounded
 
 Bounds = tuple[Tensor, Tensor]
@@ -57,30 +57,43 @@ def mul(a: Bounds, b: Bounds) -> Bounds:
         a, b = _expanded(a, shape), _expanded(b, shape)
     if b[0] is b[1]:
         a, b = b, a
-    lo, hi, open_ = by_chunks(_mul_piece, *a, *b)
-    if bool(open_.any()):
-        a, b = (a[0][open_], a[1][open_]), (b[0][open_], b[1][open_])
-        lo[open_], hi[open_] = with_empty(*_corners(a, b), _either_empty(a, b))
-    return lo, hi
+    shape, count = a[0].shape, a[0].numel()
+    block = torch.empty(2, count, dtype=torch.float64, device=a[0].device)
+    step = CHUNK if block.device.type == "cpu" else max(count, 1)
+    flat = {id(x): x.reshape(-1) for x in (*a, *b)}
+    open_: list[Tensor] = []
+    for start in range(0, count, step):
+        piece = {key: x[start : start + step] for key, x in flat.items()}
+        piece_a, piece_b = (piece[id(a[0])], piece[id(a[1])]), (piece[id(b[0])], piece[id(b[1])])
+        out = block[:, start : start + step]
+        open_ += [index + start for index in _mul_piece(piece_a, piece_b, out)]
+    if open_:
+        index = torch.cat(open_)
+        a, b = _taken(flat, a, index), _taken(flat, b, index)
+        block[:, index] = torch.stack(with_empty(*_corners(a, b), _either_empty(a, b)))
+    lo, hi = block.unbind()
+    return lo.view(shape), hi.view(shape)
 
 
-def _mul_piece(a_lo: Tensor, a_hi: Tensor, b_lo: Tensor, b_hi: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The bounds, and a mask of the elements that are still open: 0 inside a factor, an infinity or no
-    member.
-    """
+def _taken(flat: dict[int, Tensor], a: Bounds, index: Tensor) -> Bounds:
+    return flat[id(a[0])][index], flat[id(a[1])][index]
+
+
+def _mul_piece(a: Bounds, b: Bounds, out: Tensor) -> list[Tensor]:
+    """Writes the bounds and names the elements still open: 0 inside a factor, an infinity, no member."""
+    (a_lo, a_hi), (b_lo, b_hi) = a, b
     open_ = None
-    if a_lo is a_hi or (a_lo.numel() and float(b_lo.min()) >= 0):
+    if a_lo is a_hi or float(b_lo.min()) >= 0:
         jobs = _jobs_of_signs(a_lo, a_hi, b_lo, b_hi)
-    elif a_lo.numel() and float(a_lo.min()) >= 0:
+    elif float(a_lo.min()) >= 0:
         jobs = _jobs_of_signs(b_lo, b_hi, a_lo, a_hi)
     else:
         open_, jobs = _jobs_of_both_signs(a_lo, a_hi, b_lo, b_hi)
-    lo, hi, ordinary = _from_jobs(PRODUCT, jobs)
-    if open_ is None:
-        open_ = torch.zeros(lo.shape, dtype=torch.bool, device=lo.device)
-    if not ordinary and not all_finite(lo, hi):
-        open_ |= ~(torch.isfinite(lo) & torch.isfinite(hi))
-    return lo, hi, open_
+    _, ordinary = rounded(PRODUCT, jobs, out)
+    if not ordinary and not all_finite(out):
+        unbounded = ~torch.isfinite(out).all(0)
+        open_ = unbounded if open_ is None else open_ | unbounded
+    return [open_.nonzero()[:, 0]] if open_ is not None and bool(open_.any()) else []
 
 
 def _expanded(a: Bounds, shape: torch.Size) -> Bounds:

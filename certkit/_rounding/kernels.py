@@ -61,18 +61,19 @@ def directed(kernel: Kernel, a: Tensor, b: Tensor, up: bool) -> Tensor:
     return result
 
 
-def rounded(kernel: Kernel, jobs: list[Job]) -> tuple[list[Tensor], bool]:
+def rounded(kernel: Kernel, jobs: list[Job], out: Tensor | None = None) -> tuple[list[Tensor], bool]:
     """All results, tightest, and whether every element was ordinary: then operands and results are finite.
 
-    Neighbouring jobs with the same operands share one computation. The results are slices of one block of
-    memory: one large block is reused by the allocator where several are given back to the system and
-    faulted in again.
+    Neighbouring jobs with the same operands share one computation. The results are the rows of one block of
+    memory (``out``, if given): the allocator reuses one large block, where several go back to the system and
+    are faulted in again.
     """
     shape = torch.broadcast_shapes(*(x.shape for job in jobs for x in (job.a, job.b)))
-    block = torch.empty(len(jobs), *shape, dtype=torch.float64, device=jobs[0].a.device)
-    if block[0].numel() <= 2 * CHUNK or block.device.type != "cpu":
+    device = jobs[0].a.device
+    block = torch.empty(len(jobs), *shape, dtype=torch.float64, device=device) if out is None else out
+    if block[0].numel() <= 2 * CHUNK or device.type != "cpu":
         whole = {id(x): x if x.shape == shape else x.expand(shape) for job in jobs for x in (job.a, job.b)}
-        work = torch.empty(kernel.buffers, *shape, dtype=torch.float64, device=block.device)
+        work = torch.empty(kernel.buffers, *shape, dtype=torch.float64, device=device)
         return list(block.unbind()), _round_piece(kernel, jobs, whole, block, list(work.unbind()))
     flat = {id(x): _flat(x.expand(shape)) for job in jobs for x in (job.a, job.b)}
     columns = block.view(len(jobs), -1)
@@ -80,8 +81,8 @@ def rounded(kernel: Kernel, jobs: list[Job]) -> tuple[list[Tensor], bool]:
     ordinary = True
     for start in range(0, columns.shape[1], CHUNK):
         pieces = {key: x[start : start + CHUNK] for key, x in flat.items()}
-        out = columns[:, start : start + CHUNK]
-        ordinary &= _round_piece(kernel, jobs, pieces, out, list(work[:, : out.shape[1]].unbind()))
+        rows = columns[:, start : start + CHUNK]
+        ordinary &= _round_piece(kernel, jobs, pieces, rows, list(work[:, : rows.shape[1]].unbind()))
     return list(block.unbind()), ordinary
 
 
