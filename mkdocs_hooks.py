@@ -1,7 +1,8 @@
-"""Two things mkdocs is asked to do while it builds the site, so that the pages need no network to be read.
+"""What mkdocs is asked to do while it builds the site.
 
-Formulas become MathML, which browsers draw themselves: no script, no font service. A formula with a command the
-converter does not know fails the build. And the sections appear in the order a newcomer reads them.
+Formulas become MathML, which browsers draw themselves: no script, no font service, no network. A formula with a
+command the converter does not know fails the build. The reference of the commands is filled in from their own
+help. The sections appear in the order a newcomer reads them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,20 @@ from latex2mathml.converter import convert
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.nav import Navigation
 
-SECTIONS = ("certkit", "Tutorial", "How to", "Explanation", "Reference", "Results", "Changelog")
+from certkit.cli.app import COMMANDS, build
+
+SECTIONS = (
+    "certkit",
+    "Tutorial",
+    "How to",
+    "Explanation",
+    "Reference",
+    "Conformance",
+    "Results",
+    "Changelog",
+)
+
+_COMMANDS = "<!-- every command -->"
 
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 
@@ -25,6 +39,15 @@ def _mathml(match: re.Match[str]) -> str:
     if "\\" in result:
         raise PluginError(f"formula {source!r}: unknown command in {result!r}")
     return f'<{kind} class="formula">{result}</{kind}>'
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Fill in the reference of the commands from their own help."""
+    if _COMMANDS not in markdown:
+        return markdown
+    app = build([name for name, _, _ in COMMANDS])
+    text = app.generate_docs(output_format="markdown", recursive=True, heading_level=1)
+    return markdown.replace(_COMMANDS, text[text.index("## certkit train") :])
 
 
 def on_page_content(content: str, **_: Any) -> str:

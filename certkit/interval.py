@@ -59,7 +59,7 @@ class Interval(Reductions, Comparisons, Functions, Numbers, Sets, Display):
         Raises:
             TypeError: an unsupported type or dtype.
             ValueError: NaN or infinity (naming the index), an integer float64 cannot hold, a tensor that
-            requires grad.
+                requires grad.
         """
         target = None if device is None else torch.device(device)
         point = finite_points(to_float64(value, "value", target), "value")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import importlib.metadata
+from collections.abc import Collection
 
-from cyclopts import App
+from cyclopts import App, Parameter
 from cyclopts.exceptions import CycloptsError
 
 from certkit.cli.exits import CliError, Exit
@@ -40,8 +41,12 @@ def _version() -> str:
     return importlib.metadata.version("certkit")
 
 
-def build() -> App:
-    """The command-line application; building it imports no command."""
+def build(detailed: Collection[str] = ()) -> App:
+    """The command-line application; building it imports no command.
+
+    The help of the commands in `detailed` is their docstring, that of the others the line in `COMMANDS`: a
+    list of all commands needs no import.
+    """
     app = App(
         name="certkit",
         help="Proofs about neural networks that anybody can check.",
@@ -51,9 +56,10 @@ def build() -> App:
         suppress_keyboard_interrupt=False,
         result_action="return_value",
         help_format="markdown",
+        default_parameter=Parameter(negative=()),
     )
     for position, (name, target, text) in enumerate(COMMANDS):
-        app.command(target, name=name, help=text, sort_key=position)
+        app.command(target, name=name, help=None if name in detailed else text, sort_key=position)
     return app
 
 
@@ -71,7 +77,7 @@ def run(arguments: list[str]) -> int:
     if arguments:
         _check_command(arguments[0])
     try:
-        code = build()(arguments)
+        code = build(arguments[:1])(arguments)
     except CycloptsError as error:
         line = " ".join(str(error).split())
         raise CliError(f"{line} (certkit {arguments[0]} --help)") from error

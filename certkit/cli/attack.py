@@ -21,8 +21,10 @@ def attack(
 
     Parameters
     ----------
-    certificate, model
-        A certificate file and the model it is about.
+    certificate
+        A certificate file.
+    model
+        The model it is about.
     tries
         About how many random sequences to try, besides worst cases and their neighbours.
     seed

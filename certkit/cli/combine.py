@@ -47,8 +47,10 @@ def diff(first: Path, second: Path, /, *, json: bool = False) -> None:
 
     Parameters
     ----------
-    first, second
-        Certificate files of one model, under one semantics.
+    first
+        A certificate file.
+    second
+        Another of the same model, under the same semantics.
     json
         One JSON object for each class (query, maximum) in which they differ.
     """

@@ -25,10 +25,14 @@ def explain(
 
     Parameters
     ----------
-    certificate, model
-        A certificate file and the model it is about.
-    q, m
-        Last token and largest token of the class; by default the class with the most uncertified sequences.
+    certificate
+        A certificate file.
+    model
+        The model it is about.
+    q
+        Last token of the class; by default the class with the most uncertified sequences is explained.
+    m
+        Largest token of the class.
     json
         One JSON object per group of sequences instead of a table.
     """

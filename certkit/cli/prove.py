@@ -6,10 +6,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import attrs
-from cyclopts import Parameter
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
@@ -51,7 +50,7 @@ class Proved:
 
 def prove(
     *models: Path,
-    strategy: Annotated[tuple[str, ...], Parameter(negative=())] = (DEFAULT_STRATEGY,),
+    strategy: tuple[str, ...] = (DEFAULT_STRATEGY,),
     out: Path = Path("certs"),
     semantics: Literal["real", "float32"] = "real",
     threads: int = 1,

@@ -7,9 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from cyclopts import Parameter
 from rich.text import Text
 
 from certkit.cli.exits import CliError, Exit
@@ -25,7 +24,7 @@ _SHOWN = 10
 
 def sweep(
     *models: Path,
-    strategy: Annotated[tuple[str, ...], Parameter(negative=())] = ("all",),
+    strategy: tuple[str, ...] = ("all",),
     out: Path = Path("results"),
     workers: int | None = None,
     scheduler: str | None = None,

@@ -56,8 +56,8 @@ def exp_strip(box: Interval, slope: Tensor | None = None) -> Strip:
     """A strip of ``exp``.
 
     Args:
-        box: Bounded, non-empty intervals; ``exp`` of the upper end must not overflow for the strip to be
-        bounded. slope: Any finite numbers of the shape of ``box``; the chord's by default.
+        box: Bounded, non-empty intervals; for a bounded strip ``exp`` of the upper end must not overflow.
+        slope: Any finite numbers of the shape of ``box``; the chord's by default.
 
     Raises:
         ValueError: the box is unbounded or empty, or a slope is not finite.
