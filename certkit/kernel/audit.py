@@ -44,7 +44,9 @@ def audit(certificate: str, model: str, sample: int | None = None, jobs: int = 1
         _check_semantics(statement)
         weights = read_weights(model)
         if weights.sha256 != statement.model:
-            raise Finding("refuted", "model", f"the certificate is about model {statement.model}")
+            raise Finding(
+                "refuted", "model", f"the certificate is about another model, {statement.model[:64]!r}"
+            )
         subject = Model(weights)
         total = subject.vocab**subject.k
         check_claim(statement, entries, subject)
@@ -94,7 +96,8 @@ def check_claim(statement: Statement, entries: tuple[Entry, ...], model: Model) 
     for name, value in found.items():
         claimed = getattr(statement, name)
         if claimed is not None and claimed != value:
-            raise Finding("refuted", "claim", f"{name} is {claimed}, the content adds up to {value}")
+            where = f"{name} is {claimed}, the content adds up to {value}"
+            raise Finding("refuted", "claim", where[:300])
 
 
 def decide(model: Model, entry: Entry, confirm: bool) -> Outcome:
@@ -119,10 +122,10 @@ def decide(model: Model, entry: Entry, confirm: bool) -> Outcome:
 
 
 def _decide_all(model: Model, entries: list[Entry], confirm: bool, jobs: int) -> Iterator[Outcome]:
-    if jobs <= 1:
+    if min(jobs, len(entries)) <= 1:
         yield from (decide(model, entry, confirm) for entry in entries)
         return
-    with Pool(jobs, _share, (model, confirm)) as pool:
+    with Pool(min(jobs, len(entries)), _share, (model, confirm)) as pool:
         yield from pool.imap_unordered(_decide_shared, entries, chunksize=8)
 
 

@@ -33,6 +33,8 @@ class Model:
         expected |= dict.fromkeys(("W_Q", "W_K", "W_V"), (width, self.d_head))
         if size != expected | {"W_O": (self.d_head, width)}:
             refuse("model", f"the shapes of the tensors do not fit together: {size}")
+        if self.k * self.vocab.bit_length() > 13_000:
+            refuse("model", "more than 10^3900 sequences")
         last = Matrix([w["W_pos"].rows[-1]] * self.vocab, w["W_pos"].exponent)
         (embedded, positioned), exponent = _align(w["W_E"], last)
         sums = [list(map(int.__add__, a, b)) for a, b in zip(embedded, positioned, strict=True)]

@@ -77,6 +77,18 @@ def test_json_lines(files: dict[str, str], capsys: pytest.CaptureFixture[str]) -
     assert (second["verdict"], second["rule"], second["audited_correct"]) == ("refuted", "claim", 0)
 
 
+def test_a_certificate_cannot_write_to_the_terminal(
+    files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for field in ("model", "task", "semantics"):
+        whole = document(certificate(MODEL, whole_content(MODEL)))
+        whole["statement"][field] = "x\ns VERIFIED\n\x1b[2J\ud800"
+        code, lines = run(capsys, write(whole, tmp_path), files["model"])
+        assert code in (1, 2)
+        assert "s VERIFIED" not in lines
+        assert all(line.isprintable() for line in lines)
+
+
 def test_a_sample_never_verifies(files: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     for count, shown in (("3", "s SAMPLED 3/10"), ("10", "s SAMPLED 10/10"), ("99", "s SAMPLED 10/10")):
         code, lines = run(capsys, files["good"], files["model"], "--sample", count)

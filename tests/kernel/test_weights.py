@@ -108,6 +108,16 @@ def test_shapes_that_do_not_fit_together(tmp_path: Path) -> None:
     assert (verdict.verdict, verdict.rule) == ("refused", "model")
 
 
+def test_more_sequences_than_python_prints(tmp_path: Path) -> None:
+    import torch
+
+    tensors = {name: torch.zeros(1, 1) for name in ("W_Q", "W_K", "W_V", "W_O")}
+    model = Model(W_E=torch.zeros(4096, 1), W_pos=torch.zeros(4096, 1), W_U=torch.zeros(1, 4096), **tensors)
+    change = set_field(STATEMENT, "model", value=model.sha256)
+    verdict = judge(edited(change), saved(model, tmp_path), tmp_path)
+    assert (verdict.verdict, verdict.rule) == ("refused", "model")
+
+
 @pytest.mark.parametrize("missing", ["certificate", "model"])
 def test_files_that_are_not_there(missing: str, model_path: str, tmp_path: Path) -> None:
     cert = write(DATA, tmp_path)
