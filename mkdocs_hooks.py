@@ -1,8 +1,8 @@
 """What mkdocs is asked to do while it builds the site.
 
-Formulas become MathML, which browsers draw themselves: no script, no font service, no network. A formula with a
-command the converter does not know fails the build. The reference of the commands is filled in from their own
-help. The sections appear in the order a newcomer reads them.
+Formulas become MathML, which browsers draw themselves: no script, no font service, no network. A formula with
+a command the converter does not know fails the build. The reference of the commands is filled in from their
+own help. The sections appear in the order a newcomer reads them.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ def convex_max(function: Callable[[Interval], Interval], box: Interval) -> Inter
     Choosing one end by any other comparison is unsound; both are always evaluated.
 
     Args:
-        function: Encloses, elementwise, a function that is convex on the box (``α ↦ max_x (L_x + α R_x)`` is).
+        function: Encloses, elementwise, a function convex on the box (``α ↦ max_x (L_x + α R_x)`` is).
         box: Bounded, non-empty intervals.
 
     Returns:
