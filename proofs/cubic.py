@@ -111,34 +111,22 @@ def _only_max(bounds: _Bounds, queries: Tensor) -> Tensor:
     return bounded & where(torch.eye(paths.vocab, dtype=torch.bool), -1.0, lead).amax(-1).certainly_lt(0.0)
 
 
-def _longest_prefixes(harm: Tensor, base: Tensor, order: Tensor) -> Tensor:
-    """``[Q, K−1]``: for each query and n = 1 … K−1, how many tokens of ``order`` pass together.
+def _token_sets(harm: Tensor, base: Tensor) -> Tensor:
+    """``[Q, K−1, T]`` masks: for each query and n = 1 … K−1, a set of tokens that passes.
 
-    ``harm [Q, T, P]`` bounds d_p of each token from above, ``base [Q]`` bounds the sum for n = 0; ``order
-    [Q, T]`` is a permutation of the tokens. Only upper ends matter here, so the sums are plain numbers
-    rounded up.
+    ``harm [Q, T, K−1]`` bounds d_p of each token from above, ``base [Q]`` the sum for n = 0. Only upper ends
+    matter, so the sums are plain numbers rounded up. In any order of tokens, the worst case of a prefix is
+    found from its running maxima.
     """
+    order = harm.sum(-1).argsort(1)
     running = harm.take_along_dim(order[:, :, None], 1).cummax(1).values
     largest = running.sort(-1, descending=True).values
-    cost.record(flops=harm.numel(), comparisons=harm.numel() * (1 + harm.shape[-1].bit_length()))
-    total, sizes = base[:, None], []
+    cost.record(flops=2 * harm.numel(), comparisons=harm.numel() * (2 + harm.shape[-1].bit_length()))
+    total, passing = base[:, None], []
     for n in range(harm.shape[-1]):
         total = rounding.add_up(total, largest[..., n])
-        sizes.append((total < 0).to(torch.int64).cumprod(1).sum(1))
-    return torch.stack(sizes, 1)
-
-
-def _token_sets(harm: Tensor, base: Tensor) -> Tensor:
-    """``[Q, K−1, T]`` masks: for each query and n, a set of tokens that passes."""
-    best = torch.zeros(harm.shape[0], harm.shape[2], dtype=torch.int64)
-    allowed = torch.zeros(*best.shape, harm.shape[1], dtype=torch.bool)
-    for order in (harm.sum(-1).argsort(1), harm.amax(-1).argsort(1)):
-        sizes = _longest_prefixes(harm, base, order)
-        rank = order.argsort(1)
-        better = (sizes > best)[:, :, None]
-        allowed = torch.where(better, rank[:, None, :] < sizes[:, :, None], allowed)
-        best = torch.maximum(best, sizes)
-    return allowed
+        passing.append((total < 0).to(torch.int64).cumprod(1).bool())
+    return torch.stack(passing, 1).take_along_dim(order.argsort(1)[:, None, :], 2)
 
 
 def _entries_of(bounds: _Bounds, only_max: list[bool], m: int) -> list[SetContent]:

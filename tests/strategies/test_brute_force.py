@@ -101,6 +101,15 @@ def test_what_overflows_is_not_certified() -> None:
             assert len(tokens) == undecided == 16
 
 
+def test_differences_that_are_exactly_zero_are_ties() -> None:
+    model = tiny_model(Kind.SKILLED, Sizes(4, 3), 3)
+    weights, silent = attention_weights(model), Interval.exact(torch.zeros(4, 4))
+    paths = attrs.evolve(path_tables(model), EVOU=silent, EUPU=silent, PVOU=silent[:3])
+    right, wrong = brute_force._second_look(paths, weights, 1, torch.tensor([[0, 2, 1], [3, 3, 1]]))
+    assert not right.any()
+    assert wrong.all()
+
+
 @pytest.mark.parametrize("kind", Kind)
 def test_both_looks_alone_reach_the_same_verdicts(kind: Kind) -> None:
     """Neither contradicts the other, and neither contradicts the truth."""

@@ -81,13 +81,12 @@ def test_logits_that_are_all_equal_certify_nothing() -> None:
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_no_token_passes_on_an_undecided_bound(bad: float) -> None:
-    """Neither the token with the broken bound nor those behind it in the order pass."""
-    harm, order = torch.full((1, 3, 2), -1.0, dtype=torch.float64), torch.arange(3)[None]
+    harm = torch.tensor([[[-4.0, -4.0], [-3.0, -3.0], [-2.0, -2.0]]], dtype=torch.float64)
     base = torch.full((1,), -1.0, dtype=torch.float64)
-    assert cubic._longest_prefixes(harm, base, order).tolist() == [[3, 3]]
+    assert cubic._token_sets(harm, base).all()
+    assert not cubic._token_sets(harm, base.abs() * bad).any()
     harm[0, 1, 0] = bad
-    assert cubic._longest_prefixes(harm, base, order).tolist() == [[1, 1]]
-    assert cubic._longest_prefixes(harm, base.abs() * bad, order).tolist() == [[0, 0]]
+    assert cubic._token_sets(harm, base)[0].tolist() == [[True, False, True]] * 2
 
 
 def _worst(harm: list[list[float]], tokens: list[int], n: int) -> Fraction:
