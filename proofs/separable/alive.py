@@ -3,99 +3,161 @@
 For a query q the pairs (m, x) that survive are those whose worst case over the class (q, m) is not proved
 negative. Every bound is an upper bound of that worst case, so what is dropped never fails:
 
-1. `by_tokens` maximises over x for each key token on its own and forgets positions: with
-   ``h(m,t) = w_t · max_{x≠m} max_p g_p(t)`` the worst case is at most ``S·max_t h(m,t)`` plus the query's
-   term, where S is the sum of the position weights. O(V²) per query, from the two largest entries of each
-   row.
-2. `by_outputs` keeps x and forgets positions: O(V²) per surviving m.
-3. `class_worst` is exact: O(K·V) per surviving pair.
+1. *By tokens*: x is maximised for each key token on its own and positions are forgotten. With ``h(m,t) ≥ w_t
+   g_p(t)`` for all x and p (`proofs.separable.bands.gains`; O(1) for each (q, m, t)) the worst case is at
+   most ``S·max_t h(m,t)`` plus the query's term, where S is the sum of the position weights.
+2. *By outputs*: x is kept, positions are forgotten. Only the *dangerous* tokens of (q, m) are looked at:
+   those with ``h(m,t) > τ`` for a τ at which the first bound would just succeed. For the others τ itself is
+   the bound.
+3. `class_worst` is exact: O(K·V) for each surviving pair.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+import attrs
 import torch
 from torch import Tensor
 
-from certkit import cost, rounding
+from certkit import cost
+from certkit.interval import Interval
 from proofs.paths import Paths
-from proofs.separable.counted import add_up, amax, scale_up, sub_up, sum_up, top_two
+from proofs.separable.bands import gains
+from proofs.separable.counted import add_up, amax, scale_up, sub_up, sum_up
+from proofs.separable.direct import exact_direct
 from proofs.separable.numerator import Query, Terms, class_worst, query_tables, terms_of
 
-__all__ = ["alive_pairs", "alive_terms", "by_outputs", "by_tokens", "surviving_terms"]
+__all__ = ["alive_terms"]
 
 _BLOCK = 2**21
 """Elements of the largest intermediate tensor; bounds memory, changes no result."""
 
 
-def _position_free_worst(query: Query, tokens: Tensor, m: Tensor) -> Tensor:
-    """Upper bound of the worst case of each row's class from ``tokens[..., t] ≥ w_t g_p(t)`` for all p; −inf
-    for t > m.
+@attrs.frozen(eq=False)
+class Pruner:
+    """What all queries share.
 
-    ``m`` has the shape of the result.
+    Attributes:
+        paths: the path tables.
+        gain: ``[V, V]`` (m, t), at least ``max_{x≠m} max_p`` of g without the direct path's deviation from
+        its mean.
+        direct: ``[V, V]`` (q, m), at least that deviation.
+        position: ``[V, V]`` (m, x), at least ``max_p PVOU[p,x] − PVOU[p,m]``.
     """
+
+    paths: Paths
+    gain: Tensor
+    direct: Tensor
+    position: Tensor
+
+
+def pruner(paths: Paths) -> Pruner:
+    """The shared tables of a model: O(V²K)."""
+    c = (0.5 * (paths.EUPU.lo + paths.EUPU.hi)).mean(0)  # any vector is sound
+    cost.record(flops=2 * paths.EUPU.numel())
+    slots, query = gains(paths.EVOU, paths.PVOU, Interval.exact(c))
+    position = amax(sub_up(paths.PVOU.hi[:, None, :], paths.PVOU.lo[:, :, None]), 0)
+    cost.record(comparisons=query.numel())
+    return Pruner(paths, torch.maximum(slots, query), exact_direct(paths.EUPU, c), position)
+
+
+@attrs.frozen(eq=False)
+class _Worst:
+    """Worst case of a class from bounds of ``w_t g``: of any token, of the token m, of the query's token."""
+
+    slots_lower: Tensor
+    slots_upper: Tensor
+    least_lower: Tensor
+    least_upper: Tensor
+    query_lower: Tensor
+    query_upper: Tensor
+
+    def __call__(self, best: Tensor, at_max: Tensor, at_query: Tensor, must_hold: Tensor) -> Tensor:
+        """Upper bound of ``Σ_p s_p max + s_q·(query)``; if m must occur, one slot at least holds it."""
+        slots = scale_up(self.slots_lower, self.slots_upper, best)
+        total = add_up(slots, scale_up(self.query_lower, self.query_upper, at_query))
+        concession = scale_up(self.least_lower, self.least_upper, sub_up(at_max, best))
+        return torch.where(must_hold, add_up(total, concession), total)
+
+    def threshold(self, at_max: Tensor, at_query: Tensor, must_hold: Tensor) -> Tensor:
+        """About the largest ``best`` for which the worst case is negative; any number would be sound."""
+        least = self.least_upper * must_hold
+        room = -(self.query_upper * at_query + least * at_max)
+        cost.record(flops=5 * room.numel())
+        return 0.999 * room / (self.slots_upper - least).clamp(min=1e-300)
+
+
+def _worst(query: Query) -> _Worst:
     slots = query.position_lower.shape[0] - 1
     lower, upper = query.position_lower, query.position_upper
-    best = amax(tokens, -1)
-    slot_sum_lower = -sum_up(-lower[:slots], 0)
-    slot_sum_upper = sum_up(upper[:slots], 0)
-    total = add_up(
-        scale_up(slot_sum_lower, slot_sum_upper, best),
-        scale_up(lower[slots], upper[slots], tokens[..., query.q]),
+    least = (
+        (lower[:slots].amin(), upper[:slots].amin()) if slots else (lower.new_zeros(()), lower.new_zeros(()))
     )
-    if slots == 0:
-        return total
-    at_max = tokens.gather(-1, m[..., None])[..., 0]
-    concession = scale_up(lower[:slots].amin(), upper[:slots].amin(), sub_up(at_max, best))
-    return torch.where(m > query.q, add_up(total, concession), total)
+    sums = (-sum_up(-lower[:slots], 0), sum_up(upper[:slots], 0))
+    return _Worst(*sums, *least, lower[slots], upper[slots])
 
 
-def by_tokens(paths: Paths, query: Query) -> Tensor:
-    """The maxima m (int64, increasing) of this query for which some x may fail, by the first bound."""
-    evou, pvou, eupu = paths.EVOU, paths.PVOU, paths.EUPU[query.q]
-    maxima = torch.arange(query.q, query.q + query.weight_upper.shape[0])
-    gain = add_up(eupu.hi, amax(pvou.hi, 0))
-    loss = rounding.add_down(eupu.lo, -amax(-pvou.lo, 0))
-    cost.record(flops=loss.numel())
-    first, second, where = top_two(add_up(evou.hi, gain))
-    others = torch.where(where == maxima[:, None], second, first)
-    loss_table = rounding.add_down(evou.lo, loss).T[maxima]
-    cost.record(flops=loss_table.numel(), comparisons=others.numel())
-    tokens = scale_up(query.weight_lower, query.weight_upper, sub_up(others, loss_table))
-    tokens = tokens.masked_fill(torch.arange(paths.vocab) > maxima[:, None], -torch.inf)
-    return maxima[~(_position_free_worst(query, tokens, maxima) < 0)]
-
-
-def by_outputs(paths: Paths, query: Query, maxima: Tensor) -> tuple[Tensor, Tensor]:
-    """The pairs (m, x) with m in ``maxima`` for which x may fail, by the second bound."""
-    vocab = paths.vocab
-    evou, pvou, eupu = paths.EVOU, paths.PVOU, paths.EUPU[query.q]
-    pairs: list[Tensor] = []
-    for m in maxima.split(max(1, _BLOCK // vocab**2)):
-        if not len(m):
-            break
-        top = int(m.max()) + 1
-        direct = sub_up(eupu.hi, eupu.lo[m][:, None])
-        constant = add_up(direct, amax(sub_up(pvou.hi[:, None, :], pvou.lo[:, m][:, :, None]), 0))
-        value = sub_up(evou.hi.T[:, :top], evou.lo.T[m][:, None, :top])
-        value = add_up(value, constant[:, :, None])
-        rows = m - query.q
-        tokens = scale_up(
-            query.weight_lower[rows][:, None, :top], query.weight_upper[rows][:, None, :top], value
-        )
-        tokens = tokens.masked_fill(torch.arange(top) > m[:, None, None], -torch.inf)
-        worst = _position_free_worst(query, tokens, m[:, None].expand(-1, vocab))
-        alive = ~(worst < 0) & (torch.arange(vocab) != m[:, None])
-        row, x = alive.nonzero(as_tuple=True)
-        pairs.append(torch.stack((m[row], x)))
-    found = torch.cat(pairs, 1) if pairs else maxima.new_empty((2, 0))
-    return found[0], found[1]
-
-
-def alive_pairs(paths: Paths, query: Query) -> tuple[Tensor, Tensor]:
+def _alive_pairs(shared: Pruner, query: Query) -> tuple[Tensor, Tensor]:
     """The pairs (m, x) that the first two bounds leave."""
-    return by_outputs(paths, query, by_tokens(paths, query))
+    vocab, q = shared.paths.vocab, query.q
+    maxima = torch.arange(q, q + query.weight_upper.shape[0])
+    value = add_up(shared.gain[maxima], shared.direct[q, maxima, None])
+    tokens = scale_up(query.weight_lower, query.weight_upper, value)
+    tokens = tokens.masked_fill(torch.arange(vocab) > maxima[:, None], -torch.inf)
+    own = tokens.gather(1, maxima[:, None])[:, 0]
+    worst, must_hold = _worst(query), maxima > q
+    alive = ~(worst(amax(tokens, 1), own, tokens[:, q], must_hold) < 0)
+    maxima, tokens, own, must_hold = maxima[alive], tokens[alive], own[alive], must_hold[alive]
+    if not len(maxima):
+        return maxima, maxima
+    tau = worst.threshold(own, tokens[:, q], must_hold)
+    dangerous = ~(tokens <= tau[:, None]) & (tokens > -torch.inf)
+    cost.record(comparisons=dangerous.numel())
+    by_output = _by_output(shared, query, maxima)
+    best = by_output.maxima_over(dangerous, tau)
+    at_max, at_query = by_output.of(maxima), by_output.of(torch.full_like(maxima, q))
+    failing = ~(worst(best, at_max, at_query, must_hold[:, None]) < 0)
+    row, x = (failing & (torch.arange(vocab) != maxima[:, None])).nonzero(as_tuple=True)
+    return maxima[row], x
+
+
+@attrs.frozen(eq=False)
+class _ByOutput:
+    """Bounds of ``w_t g_p(t)`` for all p, by row (a maximum) and output."""
+
+    shared: Pruner
+    query: Query
+    maxima: Tensor
+    constant: Tensor
+
+    def of(self, token: Tensor, row: Tensor | None = None) -> Tensor:
+        """``[N, V]`` (x) for one token each of the given rows (of all rows, in order, if not given)."""
+        evou = self.shared.paths.EVOU
+        row = torch.arange(len(self.maxima)) if row is None else row
+        value = sub_up(evou.hi[token], evou.lo[token, self.maxima[row]][:, None])
+        value = add_up(value, self.constant[row])
+        weight = self.maxima[row] - self.query.q
+        lower, upper = self.query.weight_lower[weight, token], self.query.weight_upper[weight, token]
+        return scale_up(lower[:, None], upper[:, None], value)
+
+    def maxima_over(self, chosen: Tensor, least: Tensor) -> Tensor:
+        """``[A, V]`` the maximum over the chosen tokens ``[A, V]`` of each row and ``least [A]``."""
+        vocab = self.constant.shape[1]
+        out = least.nan_to_num(nan=torch.inf)[:, None].repeat(1, vocab)
+        row, token = chosen.nonzero(as_tuple=True)
+        length = max(1, _BLOCK // vocab)
+        for rows, tokens in zip(row.split(length), token.split(length), strict=True):
+            value = self.of(tokens, rows)
+            out.scatter_reduce_(0, rows[:, None].expand(-1, vocab), value, "amax")
+            cost.record(comparisons=value.numel())
+        return out
+
+
+def _by_output(shared: Pruner, query: Query, maxima: Tensor) -> _ByOutput:
+    eupu = shared.paths.EUPU[query.q]
+    direct = sub_up(eupu.hi, eupu.lo[maxima][:, None])
+    return _ByOutput(shared, query, maxima, add_up(direct, shared.position[maxima]))
 
 
 def surviving_terms(paths: Paths, query: Query, m: Tensor, x: Tensor) -> Iterator[Terms]:
@@ -109,7 +171,11 @@ def surviving_terms(paths: Paths, query: Query, m: Tensor, x: Tensor) -> Iterato
                 yield terms
 
 
-def alive_terms(paths: Paths, q: int) -> Iterator[Terms]:
-    """For one query, the terms of every pair (m, x) in which x may fail; no other pair ever does."""
-    query = query_tables(paths, q)
-    yield from surviving_terms(paths, query, *alive_pairs(paths, query))
+def alive_terms(paths: Paths) -> Iterator[tuple[Query, Iterator[Terms]]]:
+    """Query by query, its tables and the terms of every pair (m, x) in which x may fail; no other pair ever
+    does.
+    """
+    shared = pruner(paths)
+    for q in range(paths.vocab):
+        query = query_tables(paths, q)
+        yield query, surviving_terms(paths, query, *_alive_pairs(shared, query))

@@ -18,7 +18,7 @@ accuracy.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import attrs
@@ -29,10 +29,10 @@ from certkit import rounding
 from certkit.certificate import CertifiedSet, Content, Count, CountContent
 from proofs.model import Model
 from proofs.paths import Paths, path_tables
-from proofs.separable.alive import alive_pairs, surviving_terms
+from proofs.separable.alive import alive_terms
 from proofs.separable.count_search import CountPlan, plan_counts
 from proofs.separable.counted import add_up, sub_up
-from proofs.separable.numerator import Query, Terms, query_tables, terms_of
+from proofs.separable.numerator import Query, Terms, terms_of
 from proofs.separable.tail import TailWitness, tails_of
 from proofs.separable.tally import MAX_ROOM, Bins, tally
 from proofs.strategy import ComplexityClass, Family, Semantics
@@ -151,14 +151,16 @@ def _content(paths: Paths, query: Query, m: int, rows: list[_Row]) -> CountConte
     return CountContent(query.q, m, query.shift(m), tuple(counts))
 
 
-def _query_contents(paths: Paths, q: int, witness: CountWitness) -> list[Content]:
-    query = query_tables(paths, q)
+def _query_contents(
+    paths: Paths, query: Query, alive: Iterable[Terms], witness: CountWitness
+) -> list[Content]:
+    q = query.q
     width, offset = witness.for_query(q, paths.vocab)
     multiplier = witness.tails.for_query(q, paths.vocab)
     counted: dict[int, list[_Row]] = {}
     incomplete: set[int] = set()  # classes with an output that may fail and has no bins
     blocks: list[Terms] = []
-    for terms in surviving_terms(paths, query, *alive_pairs(paths, query)):
+    for terms in alive:
         given = torch.isfinite(width[terms.m, terms.x])
         some = terms.rows(given)
         if len(some.m):
@@ -207,7 +209,9 @@ class SeparableCount:
         """
         witness.checked(model.vocab)
         paths = path_tables(model)
-        contents = [content for q in range(model.vocab) for content in _query_contents(paths, q, witness)]
+        contents: list[Content] = []
+        for query, blocks in alive_terms(paths):
+            contents += _query_contents(paths, query, blocks, witness)
         return CertifiedSet(model.n_ctx, model.vocab, tuple(contents), two_sided=True)
 
     def unexplained_dimension(self, model: Model) -> int:

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from proofs.model import Model
 from proofs.paths import path_tables
-from proofs.separable.alive import alive_pairs, surviving_terms
+from proofs.separable.alive import alive_terms
 from proofs.separable.multipliers import tail_search
-from proofs.separable.numerator import class_worst, query_tables
+from proofs.separable.numerator import class_worst
 
 __all__ = ["CountPlan", "plan_counts"]
 
@@ -49,13 +49,10 @@ def plan_counts(model: Model) -> CountPlan:
     """Search multipliers everywhere, then give bins to the classes whose tails lose most."""
     paths = path_tables(model)
     found: list[tuple[Tensor, ...]] = []
-    for token in range(model.vocab):
-        query = query_tables(paths, token)
-        for terms in surviving_terms(paths, query, *alive_pairs(paths, query)):
-            worst = class_worst(terms, token)
-            found.append(
-                (torch.full_like(terms.m, token), terms.m, terms.x, *tail_search(terms, token), worst)
-            )
+    for query, blocks in alive_terms(paths):
+        for terms in blocks:
+            token, worst = torch.full_like(terms.m, query.q), class_worst(terms, query.q)
+            found.append((token, terms.m, terms.x, *tail_search(terms, query.q), worst))
     if not found:
         none, no_number = torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.float64)
         return CountPlan((none, none, none), no_number, no_number, (none, none, none), no_number)

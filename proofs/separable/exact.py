@@ -30,9 +30,9 @@ from certkit import cost
 from certkit.certificate import CertifiedSet, Content, full_content
 from proofs.model import Model
 from proofs.paths import Paths, path_tables
-from proofs.separable.alive import alive_pairs, surviving_terms
+from proofs.separable.alive import alive_terms
 from proofs.separable.counted import add_up, amax, sum_up
-from proofs.separable.numerator import Query, Terms, query_tables, terms_of
+from proofs.separable.numerator import Query, Terms, terms_of
 from proofs.strategy import ComplexityClass, Family, Semantics, StrategyError
 from proofs.witness import NoWitness
 
@@ -106,14 +106,18 @@ def _joined(parts: list[_Prefixes]) -> _Prefixes:
 def _extended(prefixes: _Prefixes, terms: Terms, rest: _Rest, p: int) -> _Prefixes:
     """The prefixes one token longer that may still fail."""
     vocab = terms.upper.shape[2]
-    total = add_up(prefixes.total[:, None], terms.upper[prefixes.row, p])
-    needs = prefixes.needs_max[:, None] & (torch.arange(vocab) != terms.m[prefixes.row][:, None])
-    best = torch.where(needs, rest.holding[prefixes.row, p + 1, None], rest.free[prefixes.row, p + 1, None])
-    possible = ~(add_up(total, best) < 0) & (torch.arange(vocab) <= terms.m[prefixes.row][:, None])
-    cost.record(comparisons=total.numel())
+    row, last = prefixes.row, terms.m[prefixes.row][:, None]
+    needs = prefixes.needs_max[:, None] & (torch.arange(vocab) != last)
+    # t cannot fail if f(t) < −(prefix + rest), a comparison of exact numbers
+    free = -add_up(prefixes.total, rest.free[row, p + 1])
+    holding = -add_up(prefixes.total, rest.holding[row, p + 1])
+    value = terms.upper[row, p]
+    possible = ~(value < torch.where(needs, holding[:, None], free[:, None])) & (torch.arange(vocab) <= last)
+    cost.record(comparisons=value.numel())
     parent, token = possible.nonzero(as_tuple=True)
+    total = add_up(prefixes.total[parent], value[parent, token])
     tokens = torch.cat((prefixes.tokens[parent], token[:, None]), 1)
-    return _Prefixes(prefixes.row[parent], tokens, total[parent, token], needs[parent, token])
+    return _Prefixes(row[parent], tokens, total, needs[parent, token])
 
 
 def failing_sequences(terms: Terms, q: int, limit: int = LIMIT) -> tuple[Tensor, Tensor, Tensor]:
@@ -135,6 +139,8 @@ def failing_sequences(terms: Terms, q: int, limit: int = LIMIT) -> tuple[Tensor,
         prefixes = _joined(longer) if longer else prefixes
         gone |= torch.bincount(prefixes.row, minlength=len(gone)) > limit
         keep = ~gone[prefixes.row]
+        if p + 1 == slots:
+            keep &= ~prefixes.needs_max  # not of the class; only unbounded terms let one come so far
         prefixes = _Prefixes(
             prefixes.row[keep], prefixes.tokens[keep], prefixes.total[keep], prefixes.needs_max[keep]
         )
@@ -180,10 +186,9 @@ def _decoded(codes: Tensor, vocab: int, slots: int) -> tuple[tuple[int, ...], ..
     return tuple(map(tuple, columns.tolist()))
 
 
-def _contents(paths: Paths, q: int) -> tuple[list[Content], bool]:
-    """The content of every class of query q, and whether all listed exceptions certainly fail."""
-    query = query_tables(paths, q)
-    found = _enumerated(paths, query, surviving_terms(paths, query, *alive_pairs(paths, query)))
+def _contents(paths: Paths, query: Query, blocks: Iterable[Terms]) -> tuple[list[Content], bool]:
+    """The content of every class of one query, and whether all listed exceptions certainly fail."""
+    found, q = _enumerated(paths, query, blocks), query.q
     contents: list[Content] = []
     two_sided = True
     for m in range(q, q + query.weight_upper.shape[0]):
@@ -238,8 +243,8 @@ class SeparableExact:
         paths = path_tables(model)
         contents: list[Content] = []
         two_sided = True
-        for q in range(model.vocab):
-            entries, decided = _contents(paths, q)
+        for query, blocks in alive_terms(paths):
+            entries, decided = _contents(paths, query, blocks)
             contents += entries
             two_sided &= decided
         return CertifiedSet(model.n_ctx, model.vocab, tuple(contents), two_sided=two_sided)

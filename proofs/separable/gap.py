@@ -7,6 +7,9 @@ tables it is O(V²K + V² log V).
 * ``separable-gap``: the tables EQKE and EUPU themselves (sub-cubic).
 * ``separable-gap+low-rank``: neither table; V d² products and splits of rank r (low-rank).
 * ``separable-gap+quadratic``: no V d² product on the attention and direct paths (quadratic).
+
+Each of them certifies cells (`cells`: one set of bands for each (q, m, n), O(V²K)); with ``+boxes`` in its name it splits the
+classes into boxes (`boxes`), which certifies more for some more work and is meant for short contexts.
 """
 
 from __future__ import annotations

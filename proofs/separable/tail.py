@@ -27,10 +27,10 @@ from torch import Tensor
 from certkit.certificate import CertifiedSet, Tail, TailContent, round_up_32
 from proofs.model import Model
 from proofs.paths import Paths, path_tables
-from proofs.separable.alive import alive_pairs, surviving_terms
+from proofs.separable.alive import alive_terms
 from proofs.separable.counted import add_up, exp_up, mul_up, sum_positive_up
 from proofs.separable.multipliers import multipliers
-from proofs.separable.numerator import Query, Terms, query_tables
+from proofs.separable.numerator import Query, Terms
 from proofs.strategy import ComplexityClass, Family, Semantics
 from proofs.witness import WitnessError, require_range, require_tensor
 
@@ -172,10 +172,10 @@ class SeparableTail:
         """A multiplier for every pair that may fail."""
         paths = path_tables(model)
         columns: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
-        for q in range(model.vocab):
-            query = query_tables(paths, q)
-            for terms in surviving_terms(paths, query, *alive_pairs(paths, query)):
-                columns.append((torch.full_like(terms.m, q), terms.m, terms.x, multipliers(terms, q)))
+        for query, blocks in alive_terms(paths):
+            for terms in blocks:
+                q = torch.full_like(terms.m, query.q)
+                columns.append((q, terms.m, terms.x, multipliers(terms, query.q)))
         if not columns:
             empty = torch.empty(0, dtype=torch.int64)
             return TailWitness(empty, empty, empty, torch.empty(0, dtype=torch.float64))
@@ -190,10 +190,8 @@ class SeparableTail:
         witness.checked(model.vocab)
         paths = path_tables(model)
         contents: list[TailContent] = []
-        for q in range(model.vocab):
-            query = query_tables(paths, q)
-            blocks = surviving_terms(paths, query, *alive_pairs(paths, query))
-            found = tails_of(paths, query, blocks, witness.for_query(q, model.vocab))
+        for query, blocks in alive_terms(paths):
+            found = tails_of(paths, query, blocks, witness.for_query(query.q, model.vocab))
             contents += [found[m] for m in sorted(found)]
         return CertifiedSet(model.n_ctx, model.vocab, tuple(contents))
 

@@ -11,8 +11,10 @@ import pytest
 import torch
 
 from proofs.model import Model
+from proofs.paths import path_tables
 from proofs.separable import numerator
 from proofs.separable import tail as tail_module
+from proofs.separable.alive import alive_terms
 from proofs.separable.counted import scale_up
 from proofs.separable.exact import LIMIT, SeparableExact, failing_sequences
 from proofs.separable.multipliers import multipliers
@@ -137,18 +139,13 @@ def test_negative_multipliers_would_be_unsound() -> None:
     """What `TailWitness.checked` refuses is really false: with λ < 0 the bound falls below the truth."""
     model, truth = failing_model()
     unsound = 0
-    for q in range(model.vocab):
-        for terms in tail_module.surviving_terms(*_survivors(model, q)):
+    for query, blocks in alive_terms(path_tables(model)):
+        q = query.q
+        for terms in blocks:
             bounds = tail_module.failing_upper(terms, -multipliers(terms, q) * 3, q)
             for m, x, bound in zip(terms.m.tolist(), terms.x.tolist(), bounds.tolist(), strict=True):
                 unsound += bound < len(truth.fails[q, m][x])
     assert unsound > 0
-
-
-def _survivors(model: Model, q: int) -> tuple[object, ...]:
-    paths = tail_module.path_tables(model)
-    query = numerator.query_tables(paths, q)
-    return (paths, query, *tail_module.alive_pairs(paths, query))
 
 
 def test_scale_up_takes_the_end_of_the_weight_that_the_sign_asks_for() -> None:
@@ -183,8 +180,9 @@ def test_a_dropped_part_is_seen_to_fail(part: str, monkeypatch: pytest.MonkeyPat
 def test_the_condition_on_m_matters() -> None:
     """With q < m the classes hold an m; the listed failures are exactly those that do."""
     model, truth = failing_model()
-    for q in range(model.vocab):
-        for terms in tail_module.surviving_terms(*_survivors(model, q)):
+    for query, blocks in alive_terms(path_tables(model)):
+        q = query.q
+        for terms in blocks:
             row, tokens, gone = failing_sequences(terms, q)
             assert not gone.any()
             for r, (m, x) in enumerate(zip(terms.m.tolist(), terms.x.tolist(), strict=True)):
