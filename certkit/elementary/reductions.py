@@ -87,8 +87,8 @@ def softmax(x: Interval, dim: int) -> Interval:
     """Encloses the softmax along one dimension, each component over the whole box of scores.
 
     Tightness: each bound is within about ``(12 + 2 log2 K + 2|x_i - M|) u`` relatively of the component's
-    exact extreme over the box, ``M`` being the largest of the other scores (the last term is the rounding
-    of ``x_i - M``); never outside [0, 1].  A component that is alone in its slice is exactly 1.
+    exact extreme over the box, ``M`` being the largest upper (for upper bounds, lower) end of the slice; the
+    last term is the rounding of ``x_i - M``.  Never outside [0, 1]; a component alone in its slice is 1.
 
     Args:
         x: Any shape with at least one entry along ``dim``; ends may be infinite; a slice with an empty
@@ -153,21 +153,19 @@ def _others_upper(difference: Tensor, where: Tensor) -> Tensor:
     """Upper bounds of ``Σ_{j≠i} e^d_j`` for each i, where ``d`` is at most 0 and is 0 at ``where``.
 
     That entry contributes exactly 1 to all sums but its own.  The sum of the rest without the component is a
-    difference of bounds, but beside that 1 it loses nothing.
+    difference, of the very numbers that were added, and beside that 1 it loses nothing.
     """
-    down, up = exp_bounds(difference, difference)
-    down, up = down.scatter(-1, where, 0.0), up.scatter(-1, where, 0.0)
+    up = exp_bounds(difference, difference)[1].scatter(-1, where, 0.0)
     total = sum_upper(up).unsqueeze(-1)
-    others = add_up(sub_up(total, down).clamp(min=0.0), torch.ones_like(total))
+    others = add_up(sub_up(total, up).clamp(min=0.0), torch.ones_like(total))
     return others.scatter(-1, where, total)
 
 
 def _others_lower(difference: Tensor, where: Tensor) -> Tensor:
     """Lower bounds of ``Σ_{j≠i} e^d_j`` for each i, as in `_others_upper`."""
-    down, up = exp_bounds(difference, difference)
-    down, up = down.scatter(-1, where, 0.0), up.scatter(-1, where, 0.0)
+    down = exp_bounds(difference, difference)[0].scatter(-1, where, 0.0)
     total = sum_lower(down).unsqueeze(-1)
-    others = add_down(sub_down(total, up).clamp(min=0.0), torch.ones_like(total))
+    others = add_down(sub_down(total, down).clamp(min=0.0), torch.ones_like(total))
     return others.scatter(-1, where, total.clamp(min=0.0))
 
 

@@ -9,12 +9,13 @@ claims.
 from __future__ import annotations
 
 import math
+import struct
 from fractions import Fraction
 
 import pytest
 from flint import arb, ctx
 
-from certkit.elementary import error_function
+from certkit.elementary import error_function, logarithm
 from certkit.elementary._integers import erf_taylor, two_over_root_pi
 
 from .tracked import (
@@ -79,10 +80,15 @@ def test_exp() -> None:
     assert 0.1 * U < worst[1] <= 0.6 * U
 
 
+F_LOW = struct.unpack("<d", struct.pack("<q", logarithm.OFFSET))[0] - 1.0
+F_HIGH = 2.0 * (F_LOW + 1.0) - 1.0
+"""The range of f: significands are taken from the code's own offset up to twice that."""
+
+
 def log_pieces() -> list[tuple[int, float, float]]:
     near = [(0, a, b) for a, b in both_signs(2.0**-54, 2.0**-4, 4)]
-    rest = [(0, *p) for a, b in ((-0.32325, -(2.0**-4)), (2.0**-4, 0.35352)) for p in pieces(a, b, 400)]
-    far = [(k, *p) for k in (1, -1, 2, -2, 3) for p in pieces(-0.32325, 0.35352, 400)]
+    rest = [(0, *p) for a, b in ((F_LOW, -(2.0**-4)), (2.0**-4, F_HIGH)) for p in pieces(a, b, 400)]
+    far = [(k, *p) for k in (1, -1, 2, -2, 3) for p in pieces(F_LOW, F_HIGH, 400)]
     return near + rest + far
 
 
@@ -176,8 +182,8 @@ def test_tanh_and_sigmoid() -> None:
 def log1p_pieces() -> list[tuple[int, bool, float, float]]:
     """k, whether 1 + x was split, and the range of f."""
     near = [(0, False, a, b) for a, b in both_signs(2.0**-60, 0.25, 16)]
-    split = [(0, True, a, b) for a, b in (*pieces(-0.32325, -0.2499, 50), *pieces(0.2499, 0.35352, 50))]
-    far = [(k, True, *p) for k in (1, -1, 2, -2, 5, -20, 60) for p in pieces(-0.32325, 0.35352, 200)]
+    split = [(0, True, a, b) for a, b in (*pieces(F_LOW, -0.2499, 50), *pieces(0.2499, F_HIGH, 50))]
+    far = [(k, True, *p) for k in (1, -1, 2, -2, 5, -20, 60) for p in pieces(F_LOW, F_HIGH, 200)]
     return near + split + far
 
 

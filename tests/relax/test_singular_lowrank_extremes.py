@@ -87,6 +87,17 @@ def test_singular_value_survives_a_useless_hint(monkeypatch: pytest.MonkeyPatch)
         assert Fraction(bound) ** 2 >= truth
 
 
+def test_product_survives_a_useless_hint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a square root of AᵀA everything falls to the residual term."""
+    a, b = integers((6, 3), 1).double(), integers((3, 5), 2).double()
+    truth = stretch_squared_of_product(a, b, torch.linalg.svd(a @ b).Vh[0])
+    for fill in (0.0, math.nan, 1.0, 1e300):
+        hint = (torch.full((3,), fill, dtype=torch.float64), torch.full((3, 3), fill, dtype=torch.float64))
+        monkeypatch.setattr(torch.linalg, "eigh", lambda m, h=hint: h)
+        bound = product_singular_value(Interval.exact(a), Interval.exact(b)).hi.item()
+        assert Fraction(bound) ** 2 >= truth
+
+
 def test_singular_value_edge_cases() -> None:
     assert largest_singular_value(Interval.exact(torch.zeros(3, 2))).hi.item() < 1e-150
     assert largest_singular_value(Interval.exact(torch.zeros(2, 0, 4))).hi.tolist() == [0.0, 0.0]
