@@ -52,7 +52,7 @@ def split_directions(x: Interval, directions: Tensor) -> DirectionSplit:
         raise ValueError(f"directions have length {directions.shape[-1]}, the matrix has {x.shape[-2]} rows")
     if not bool(torch.isfinite(directions).all()):
         raise ValueError("directions must be finite numbers")
-    directions = directions.to(torch.float64)
+    directions = directions.to(device=x.device, dtype=torch.float64)
     rows, remainder = [], x
     for i in range(directions.shape[-2]):
         u = point(directions[..., i : i + 1, :])
