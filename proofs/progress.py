@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from proofs.sweep import Status, SweepProgress
 from proofs.training import Progress, Watch
 
 
@@ -43,28 +42,5 @@ def training_bar(n_seeds: int, steps: int, console: Console | None = None) -> It
             )
             note = f"seeds {seeds}: loss {progress.loss:.4f}, accuracy {progress.accuracy:.4f}"
             bar.update(task, completed=sum(done.values()), note=note)
-
-        yield watch
-
-
-@contextlib.contextmanager
-def sweep_bar(console: Console | None = None) -> Iterator[Callable[[SweepProgress], None]]:
-    """A bar over the jobs of a sweep with the time that is left; jobs without a proof are named above it."""
-    with new_bar(console) as bar:
-        task = bar.add_task("sweep", total=None, note="")
-
-        def watch(progress: SweepProgress) -> None:
-            last = progress.last
-            if last is None:
-                # what was finished before is not counted, so that the time left is that of this run
-                bar.update(
-                    task, total=progress.total - progress.before, note=f"{progress.before} done before"
-                )
-                return
-            name = last.job.strategy or "facts"
-            if last.status is not Status.PROVED:
-                bar.console.print(f"{last.status}: {last.job.model.path} {name}: {last.reason}", markup=False)
-            failed = f", {progress.failed} without a proof" if progress.failed else ""
-            bar.update(task, completed=progress.done, note=f"{progress.before} before{failed}")
 
         yield watch

@@ -93,7 +93,7 @@ class Progress:
         seeds: the seeds that train together.
         step: steps done, of ``steps``.
         loss: mean loss of the last batch over the seeds.
-        accuracy: mean accuracy of the last batch over the seeds, each batch seen before it was learnt from.
+        accuracy: mean accuracy on the last batch over the seeds, after it was learnt from.
     """
 
     seeds: tuple[int, ...]
@@ -165,17 +165,22 @@ class _Group:
             list(self.weights.values()), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
         )
 
-    def learn(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """One step on ``tokens [S, B, K]``; returns the mean loss and accuracy before it (on the device)."""
+    def learn(self, tokens: Tensor) -> Tensor:
+        """One step on ``tokens [S, B, K]``; returns the mean loss before it (on the device)."""
         logits = batched_logits(self.weights, tokens)
         target = tokens.amax(-1, keepdim=True).long()
-        log_likelihood = logits.double().log_softmax(-1).gather(-1, target)
-        loss = -log_likelihood.mean((1, 2))
+        loss = -logits.double().log_softmax(-1).gather(-1, target).mean((1, 2))
         self.optimizer.zero_grad()
         torch.autograd.backward(loss.sum())
         self.optimizer.step()
         self.step += 1
-        return loss.detach().mean(), (logits.detach().argmax(-1, keepdim=True) == target).double().mean()
+        return loss.detach().mean()
+
+    def accuracy(self, tokens: Tensor) -> float:
+        """Mean accuracy on ``tokens [S, B, K]`` as the weights are now."""
+        with torch.no_grad():
+            best = batched_logits(self.weights, tokens).argmax(-1)
+        return float((best == tokens.amax(-1)).double().mean())
 
     def _state(self) -> list[tuple[str, Tensor, str]]:
         """Where AdamW keeps its state: ``(parameter name, parameter, state key)``."""
@@ -214,8 +219,9 @@ def _run(group: _Group, watch: Watch, checkpoint: Path | None) -> None:
             group.device
         )
         for step in range(min(_CHUNK - within, recipe.steps - group.step)):
-            loss, accuracy = group.learn(data[:, step])
-        watch(Progress(group.seeds, group.step, recipe.steps, loss.item(), accuracy.item()))
+            loss = group.learn(data[:, step])
+        accuracy = group.accuracy(data[:, step])
+        watch(Progress(group.seeds, group.step, recipe.steps, float(loss), accuracy))
         if checkpoint is not None and time.monotonic() - saved > _CHECKPOINT_SECONDS:
             group.save(checkpoint)
             saved = time.monotonic()

@@ -101,9 +101,9 @@ class _Watch:
     def __call__(self, progress: SweepProgress) -> None:
         last = progress.last
         name = "" if last is None else f"{Path(last.job.model.path).stem} {last.job.strategy}"
-        note = f"{progress.failed} failed  {name}"[:60]
-        done = progress.before + progress.done
-        self.bar.update(self.task, completed=done, total=progress.total, note=note)
+        # what was finished before is not counted, so that the time left is that of this run
+        note = f"{progress.before} before, {progress.failed} failed  {name}"[:60]
+        self.bar.update(self.task, completed=progress.done, total=progress.total - progress.before, note=note)
 
 
 @contextmanager
