@@ -107,10 +107,23 @@ def test_singular_value_edge_cases() -> None:
         largest_singular_value(Interval.empty(2, 2))
 
 
+@pytest.mark.parametrize("cases", [200, pytest.param(20000, marks=pytest.mark.extended)])
+def test_product_singular_value_holds_for_members(cases: int) -> None:
+    """As above for |A B v|², the product never formed by the code under test."""
+    a, b = integers((cases, 6, 2), 1, reach=20), integers((cases, 2, 5), 2, reach=20)
+    vector = integers((cases, 5, 1), 3, reach=9)
+    bound = product_singular_value(around(a, 4), around(b, 5)).hi
+    left = (a @ (b @ vector)).square().sum((-2, -1))
+    right = vector.square().sum((-2, -1))
+    for limit, stretched, size in zip(bound.tolist(), left.tolist(), right.tolist(), strict=True):
+        assert Fraction(limit) ** 2 * size >= stretched
+
+
 @pytest.mark.parametrize("rank", [0, 1, 2, 3])
-def test_split_is_exact_for_any_direction(rank: int) -> None:
+@pytest.mark.parametrize("cases", [6, pytest.param(5000, marks=pytest.mark.extended)])
+def test_split_is_exact_for_any_direction(rank: int, cases: int) -> None:
     """left·right + remainder contains the matrix, checked in rationals."""
-    for seed in range(6):
+    for seed in range(cases):
         matrix, directions = floats((4, 5), seed), floats((rank, 4), seed + 30)
         parts = split_directions(Interval.exact(matrix), directions)
         peeled = product(fractions(parts.left.lo), fractions(parts.right.lo)) if rank else None
