@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from certkit.combining import combine as combine
     from certkit.combining import differences as differences
     from certkit.interval import Interval as Interval
+    from certkit.interval import Overlap as Overlap
     from certkit.interval import cat as cat
+    from certkit.interval import einsum as einsum
     from certkit.interval import stack as stack
     from certkit.interval import where as where
     from certkit.kernel import Verdict as Verdict
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Interval": "certkit.interval",
+    "Overlap": "certkit.interval",
     "cat": "certkit.interval",
+    "einsum": "certkit.interval",
     "stack": "certkit.interval",
     "where": "certkit.interval",
     "Claim": "certkit.certificate",

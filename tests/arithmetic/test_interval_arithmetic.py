@@ -6,6 +6,7 @@ from fractions import Fraction
 import pytest
 import torch
 
+import certkit
 from certkit import Interval
 from certkit.testing.intervals import random_intervals
 from tests.arithmetic.oracle import exact_down, exact_up, root_down, root_up
@@ -61,6 +62,47 @@ def check_unary(n: int, seed: int) -> None:
         assert (squares.lo[i], squares.hi[i]) == (exact_down(least**2), exact_up(largest**2))
         assert (roots.lo[i], roots.hi[i]) == (root_down(least), root_up(largest))
         assert (turned.lo[i], turned.hi[i]) == (-float(b), -float(a))
+
+
+def check_fma(n: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    x, y, z = (random_intervals(n, generator) for _ in range(3))
+    near = -(x.lo * y.hi).clamp(-1e300, 1e300)
+    z = certkit.where(torch.arange(n) % 3 == 0, Interval.exact(near), z)
+    result = x.fma(y, z)
+    low, high = result.lo.tolist(), result.hi.tolist()
+    for a, b, c, lo, hi in zip(pairs(x), pairs(y), pairs(z), low, high, strict=True):
+        products = [u * v for u in a for v in b]
+        assert (lo, hi) == (exact_down(min(products) + c[0]), exact_up(max(products) + c[1])), (a, b, c)
+
+
+def test_fma_rounds_once() -> None:
+    check_fma(700, seed=5)
+
+
+@pytest.mark.extended
+def test_fma_rounds_once_extended() -> None:
+    for seed in range(40, 50):
+        check_fma(10_000, seed)
+
+
+def test_large_operands_are_done_in_pieces() -> None:
+    """The same elements alone and in a long tensor with rare ones at the seams give the same bounds."""
+    generator = torch.Generator().manual_seed(6)
+    x, y = random_intervals(70_000, generator), random_intervals(70_000, generator)
+    at = torch.tensor([0, 16383, 16384, 32767, 32768, 49151, 65535, 65536, 69_999])
+    for operation in (lambda a, b: a + b, lambda a, b: a - b, lambda a, b: a * b, lambda a, b: a * 3.0):
+        assert bool(operation(x, y)[at].same_bounds(operation(x[at], y[at])).all())
+    tidy = torch.linspace(1, 2, 70_000, dtype=torch.float64)
+    points, wide = Interval.exact(tidy), Interval.hull(-tidy, tidy * 3)
+    for operation in (
+        lambda a, b: a * b,
+        lambda a, b: b * b,
+        lambda a, b: a + b,
+        lambda a, b: a / a,
+        lambda a, b: a * a,
+    ):
+        assert bool(operation(points, wide)[at].same_bounds(operation(points[at], wide[at])).all())
 
 
 @pytest.mark.parametrize("name", BINARY)
