@@ -114,21 +114,30 @@ def members(runs: Tokens) -> Iterator[int]:
 def worst_of_cell(view: Terms, entry: Entry, cell: Cell) -> tuple[Number, Tokens]:
     """Return an upper bound of every sum over a cell, and the sequence that should attain it.
 
-    Each position can leave m for its best allowed token; the n positions that gain most by it do.
+    ``most[i][j]`` is the most that the first i positions add if j of them leave m, each for its best allowed
+    token. Only terms of one sequence are ever added, so a large term that is not in it costs no digits.
     """
-    rows, m = view.high[:-1], entry.m
+    rows, m, n = view.high[:-1], entry.m, cell.n
     tokens = list(members(cell.allowed))
     best = [max(tokens, key=row.__getitem__, default=m) for row in rows]
-    gain = [up(row[t] - row[m]) for row, t in zip(rows, best, strict=True)]
-    movers = sorted(range(len(rows)), key=gain.__getitem__)[len(rows) - cell.n :]
-    total = sum(row[m] for row in rows) + sum(gain[p] for p in movers) + view.high[-1][entry.q]
-    return total, tuple(best[p] if p in movers else m for p in range(len(rows)))
+    most: list[list[Number]] = [[view.high[-1][entry.q]]]
+    for row, t in zip(rows, best, strict=True):
+        stay = [up(total + row[m]) for total in most[-1]]
+        leave = [up(total + row[t]) for total in most[-1]]
+        most.append([stay[0], *map(max, stay[1:], leave[:-1]), leave[-1]][: n + 1])
+    sequence: Tokens = ()
+    left = n
+    for i in reversed(range(len(rows))):  # back along the choices that made most[-1][n]
+        leaves = left > 0 and (left > i or most[i + 1][left] == up(most[i][left - 1] + rows[i][best[i]]))
+        sequence, left = (best[i] if leaves else m, *sequence), left - leaves
+    return most[-1][n], sequence
 
 
 def worst_of_box(view: Terms, entry: Entry, box: Box) -> tuple[Number, Tokens]:
     """Return an upper bound of every sum over a box, and the sequence that should attain it.
 
-    Every position takes its best token; if one must hold m, the one that loses least by it does.
+    Every position takes its best token; if one must hold m, the one that loses least by it does. Where that
+    subtraction costs digits, the bound is too high, and `open_members` has the last word.
     """
     rows, m = view.high[:-1], entry.m
     best = [max(members(runs), key=row.__getitem__) for row, runs in zip(rows, box.positions, strict=True)]

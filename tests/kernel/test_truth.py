@@ -12,7 +12,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from certkit.certificate import Box, Cell, SetContent, class_size, full_content, run_tokens, runs_from_tokens
@@ -137,6 +137,7 @@ def sequences_of(member: Cell | Box, q: int, m: int, k: int) -> list[tuple[int, 
 
 
 @given(kind=st.sampled_from(Kind), sizes=st.sampled_from(SIZES[3:]), seed=st.integers(0, 10**6))
+@example(kind=Kind.HUGE, sizes=Sizes(2, 4), seed=502143)  # a cell whose m is lighter by 10^5 bits
 def test_a_set_passes_exactly_if_all_of_it_is_correct(
     kind: Kind, sizes: Sizes, seed: int, folder: Path
 ) -> None:
