@@ -181,7 +181,7 @@ their work.
 
 @attrs.frozen
 class SeparableGapLowRank:
-    """``separable-gap+low-rank`` and ``separable-gap+quadratic``, with cells or with boxes; see the module."""
+    """``separable-gap+low-rank`` and ``separable-gap+quadratic``, cells or boxes; see the module."""
 
     attention: Attention
     content: Content = Content.CELLS
