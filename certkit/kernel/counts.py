@@ -15,36 +15,44 @@ from certkit.kernel.reader import Entry, Row
 from certkit.kernel.sets import GridTerms, scaled
 from certkit.kernel.verdict import Finding
 
-PRECISIONS = (64, 128, 256, 512, 1024)
+PRECISIONS = (64, 128, 256, 512, 1024, 2048)
 MAX_BINS = 1 << 16
 MAX_SIZE = 1 << 16
 
 
 def check_count(model: Model, entry: Entry, row: Row) -> int:
     """Raise a `Finding` unless least ≤ lower(x) and upper(x) ≤ most; return the precision that was needed."""
+    where = f"q={entry.q} m={entry.m} x={row.x}"
+    least, most = row.failing_at_least, row.failing_at_most
     for bits in PRECISIONS:
         lower, upper = recount(model, entry, row, bits)
-        if row.failing_at_least <= lower and upper <= row.failing_at_most:
+        if least <= lower and upper <= most:
             return bits
-    claim = f"failing between {row.failing_at_least} and {row.failing_at_most}, recounted {lower} to {upper}"
-    raise Finding("refuted", "count", f"q={entry.q} m={entry.m} x={row.x}: {claim}")
+        lower, upper = recount(model, entry, row, bits, inward=True)
+        if lower < least or most < upper:
+            claim = f"failing between {least} and {most}, recounted {lower} to {upper}"
+            raise Finding("refuted", "count", f"{where}: {claim}")
+    raise Finding("undecided", "count", where)
 
 
-def recount(model: Model, entry: Entry, row: Row, bits: int) -> tuple[int, int]:
-    """Return numbers (lower, upper) that bound how many sequences of the class fail for x."""
+def recount(model: Model, entry: Entry, row: Row, bits: int, inward: bool = False) -> tuple[int, int]:
+    """Return numbers (lower, upper) that bound how many sequences of the class fail for x.
+
+    With `inward` every rounding goes the other way: lower is then at least, and upper at most, what exact
+    bins give, so that a claim beyond them is false.
+    """
     view = GridTerms(model, entry, row.x, bits)
     weight = grid(model, entry.q, entry.m, bits)
     ctx.prec = bits + 64
     # The terms are integers; each of their units is `unit` widths. All is written in units of 2^−fine.
-    unit = (weight.top * weight.unit - arb(entry.shift)).exp() * arb(2) ** -(model.exponent + 2 * bits)
     width, offset = map(arb, row.numbers)
-    size = int((unit / width).log().lower().floor().unique_fmpz() or 0)
-    fine = 2 * (bits - min(size, 0))
+    unit = (weight.top * weight.unit - arb(entry.shift)).exp() / width
+    unit *= arb(2) ** -(model.exponent + 2 * bits)
+    size = int(unit.log().lower().floor().unique_fmpz() or 0)
     if abs(size) > MAX_SIZE:
         raise Finding("undecided", "count", f"q={entry.q} m={entry.m} x={row.x}: width out of all proportion")
-    scale, shift = ends(unit / width * arb(2) ** fine), ends(offset / width * arb(2) ** fine)
-    others, q = model.k - 1, entry.q
-    low = [[view.low(p, t) for t in range(entry.m + 1)] for p in range(model.k)]
+    fine = 2 * (bits - min(size, 0))
+    scale, shift = ends(unit * arb(2) ** fine), ends(offset / width * arb(2) ** fine)
 
     def above(value: int) -> int:
         return scaled(value, *scale)
@@ -52,10 +60,15 @@ def recount(model: Model, entry: Entry, row: Row, bits: int) -> tuple[int, int]:
     def below(value: int) -> int:
         return -scaled(-value, *scale)
 
-    up = [[-(shift[0] - above(value) >> fine) for value in values] for values in view.high[:-1]]
-    down = [[below(value) + shift[0] >> fine for value in values] for values in low[:-1]]
-    need_up = -(above(view.high[-1][q]) + others * shift[1] >> fine)
-    need_down = -(below(low[-1][q]) - others * shift[1] >> fine)
+    low = [[view.low(p, t) for t in range(entry.m + 1)] for p in range(model.k)]
+    most, least = (low, view.high) if inward else (view.high, low)  # for the upper count, for the lower
+    rise, fall = (below, above) if inward else (above, below)
+    start, stop = reversed(shift) if inward else shift
+    others, q = model.k - 1, entry.q
+    up = [[-(start - rise(value) >> fine) for value in values] for values in most[:-1]]
+    down = [[fall(value) + start >> fine for value in values] for values in least[:-1]]
+    need_up = -(rise(most[-1][q]) + others * stop >> fine)
+    need_down = -(fall(least[-1][q]) - others * stop >> fine)
     return _number(down, need_down, entry), _number(up, need_up, entry)
 
 

@@ -135,7 +135,11 @@ def test_counts_are_those_of_the_definition_and_enclose_the_truth(
     assert lower <= possible
     assert certain <= upper
     got_lower, got_upper = recount(kernel, entry, Row(x, (w, o), 0, 0), 192)
+    inner_lower, inner_upper = recount(kernel, entry, Row(x, (w, o), 0, 0), 192, inward=True)
+    assert inner_lower >= lower
+    assert inner_upper <= upper
     if kind in (Kind.SKILLED, Kind.NEAR_TWIN):
+        assert (inner_lower, inner_upper) == (lower, upper)
         assert (got_lower, got_upper) == (lower, upper)
     else:  # where a term lies exactly on the edge of a bin, the auditor's enclosure may reach over it
         assert got_lower <= lower
@@ -147,7 +151,8 @@ def test_counts_are_those_of_the_definition_and_enclose_the_truth(
         if 0 <= least <= most:
             with pytest.raises(Finding) as caught:
                 check_count(kernel, entry, Row(x, (w, o), most, least))
-            assert (caught.value.verdict, caught.value.rule) == ("refuted", "count")
+            assert caught.value.rule == "count"
+            assert caught.value.verdict == "refuted" or kind in (Kind.INTEGER, Kind.TWIN)
 
 
 @pytest.mark.parametrize("numbers", [(5e-324, 0.0), (1e-300, 1e300), (1.0, 1e308)])
