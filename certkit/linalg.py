@@ -19,29 +19,26 @@ import torch
 from torch import Tensor
 
 from certkit import cost, rounding
+from certkit._rounding.bounds import gamma
+from certkit._rounding.tight import matmul_tight, sum_tight, tree_sum
+
+__all__ = [
+    "gamma",
+    "matmul",
+    "matmul_tight",
+    "max_outer_sum_upper",
+    "outer_sum_upper",
+    "sum_lower",
+    "sum_tight",
+    "sum_upper",
+]
 
 Bounds = tuple[Tensor, Tensor]
 
 _U = Fraction(1, 2**53)
 
 
-def gamma(k: int) -> Fraction:
-    """γ_k = k u / (1 − k u), the relative growth of k roundings."""
-    if k * _U >= Fraction(1, 2):
-        raise ValueError(f"k={k}: too many terms for an a-priori error bound")
-    return k * _U / (1 - k * _U)
-
-
 # --- sums ---
-
-
-def _tree_sum(x: Tensor) -> Tensor:
-    """Sum over the last dimension by halving; a term passes through ``ceil(log2 n)`` additions."""
-    while (n := x.shape[-1]) > 1:
-        half = n // 2
-        added = x[..., :half] + x[..., half : 2 * half]
-        x = added if n % 2 == 0 else torch.cat([added, x[..., -1:]], -1)
-    return x[..., 0]
 
 
 @lru_cache(maxsize=256)
@@ -72,8 +69,8 @@ def sum_upper(x: Tensor) -> Tensor:
         return x[..., 0]
     if n == 2:
         return rounding.add_up(x[..., 0], x[..., 1])
-    error = _tree_sum(x.abs()) * _sum_factor(n)
-    upper = rounding.add_up(_tree_sum(x), error)
+    error = tree_sum(x.abs()) * _sum_factor(n)
+    upper = rounding.add_up(tree_sum(x), error)
     return (
         upper if bool(torch.isfinite(error.sum())) else torch.where(torch.isfinite(error), upper, torch.inf)
     )
