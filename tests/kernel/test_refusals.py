@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -290,6 +291,42 @@ def test_rows_of_either_kind_add_up_to_the_claim(model_path: str, tmp_path: Path
         cert = certificate(MODEL, [counts, tails], upper)
         assert cert.claim.correct_at_least == 0
         assert judge(encode(cert), model_path, tmp_path).verdict == "verified"
+
+
+@pytest.mark.parametrize("name", ["digest", "file_digest"])
+def test_both_digests_count(name: str, model_path: str, tmp_path: Path) -> None:
+    whole = document(CERT)
+    whole["digest"] = "0" * 64
+    body = {key: value for key, value in whole.items() if key != "file_digest"}
+    whole["file_digest"] = hashlib.sha256(canonical(body)).hexdigest() if name == "digest" else "0" * 64
+    verdict = judge(canonical(whole) + b"\n", model_path, tmp_path)
+    assert (verdict.verdict, verdict.rule) == ("refused", "digest")
+    assert verdict.where.endswith(f"{name} does not match")
+
+
+def test_no_depth_of_nesting_crashes(model_path: str, tmp_path: Path) -> None:
+    """Around the recursion limit the reader, the writer or neither may give up: refused, or verified."""
+    for depth in (1, 100, *range(900, 1010), 5000):
+        nested = b"[" * depth + b"]" * depth
+        body = DATA.replace(b'"remarks":{}', b'"remarks":{"a":' + nested + b"}")
+        before, after = body.split(b'"file_digest":"')
+        digest = hashlib.sha256(before + after[66:].rstrip(b"\n")).hexdigest()
+        verdict = judge(before + b'"file_digest":"' + digest.encode() + after[64:], model_path, tmp_path)
+        assert (verdict.verdict, verdict.rule) in (("verified", "all"), ("refused", "json")), (depth, verdict)
+
+
+def test_claims_beyond_two_to_the_53(tmp_path: Path) -> None:
+    model = tiny_model(Kind.SKILLED, Sizes(2, 60), 1)
+    content = SetContent(1, 1, (Cell(59, (0, 0)),))
+    whole = document(certificate(model, []))
+    assert whole["statement"]["total"] == str(2**60)
+    assert judge(encode(certificate(model, [])), saved(model, tmp_path), tmp_path).verdict == "verified"
+    for total in (str(2**60 + 1), "1" * 400):
+        verdict = judge(
+            edited(set_field(STATEMENT, "total", value=total), whole), saved(model, tmp_path), tmp_path
+        )
+        assert (verdict.verdict, verdict.rule) == ("refuted", "claim")
+    assert content.correct_at_least(60) == 1
 
 
 def test_the_editing_tools_change_nothing_by_themselves() -> None:
