@@ -10,7 +10,7 @@ import flint
 import pytest
 import torch
 from flint import arb, fmpq
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from certkit.exact import Truth, truth_of
@@ -194,6 +194,7 @@ def test_four_factors_multiplying_out_never_hurts(kind: Kind, seed: int) -> None
     assert bool((better <= worse * slack + 1e-280).all())
 
 
+@settings(max_examples=10)
 @given(_KINDS, _SEEDS)
 def test_the_margin_of_exact_handling_is_the_least(kind: Kind, seed: int) -> None:
     """At equal cells and witnesses: a global range is no better than the row's, and the split with exact

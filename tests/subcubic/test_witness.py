@@ -13,6 +13,7 @@ from certkit.testing.models import Kind, Sizes, tiny_weights
 from proofs.subcubic import SubCubicWitness
 from proofs.subcubic.family import LARGEST
 from proofs.witness import WitnessError, witness_from_json, witness_to_json
+from proofs.workspace import Workspace
 from tests.subcubic.support import QUICK, model_of, random_witness
 
 STRATEGY = next(
@@ -87,7 +88,7 @@ def test_the_largest_reals_are_verified_without_overflow() -> None:
         name: tensor * 0 + 2.0**126 for name, tensor in tiny_weights(Kind.SKILLED, Sizes(3, 2), 0).items()
     }
     model = model_of(weights)
-    for strategy in QUICK[9::10] + QUICK[2::10] + QUICK[5::10]:
+    for strategy in QUICK[9::20] + QUICK[2::20] + QUICK[5::20]:
         witness = random_witness(strategy, model, torch.Generator().manual_seed(1))
         full = attrs.evolve(
             witness,
@@ -103,8 +104,9 @@ def test_the_largest_reals_are_verified_without_overflow() -> None:
 def test_degenerate_sizes(sizes: Sizes) -> None:
     weights = tiny_weights(Kind.SKILLED, sizes, 3)
     model, truth = model_of(weights), truth_of(weights)
-    for strategy in QUICK:
-        certified = strategy.verify(model, strategy.search(model))
+    for strategy in QUICK[:: 1 if sizes.vocab == 1 or sizes.n_ctx == 1 else 3]:
+        with Workspace(model):
+            certified = strategy.verify(model, strategy.search(model))
         assert certified.correct_at_least <= truth.correct_count
         if sizes.vocab == 1:
             assert certified.correct_at_least == 1
