@@ -211,14 +211,15 @@ class _Group:
 
 
 def _run(group: _Group, watch: Watch, checkpoint: Path | None) -> None:
-    """Train ``group`` to the end of its recipe, with a checkpoint every few seconds if it has a place."""
+    """Train ``group`` to the end of its recipe, with a checkpoint every few seconds if it has a place.
+
+    A checkpoint is only written between two runs of batches, so a group always goes on at the start of one.
+    """
     recipe, saved = group.recipe, time.monotonic()
     while group.step < recipe.steps:
-        chunk, within = divmod(group.step, _CHUNK)
-        data = torch.stack([batches(recipe, seed, chunk) for seed in group.seeds])[:, within:].to(
-            group.device
-        )
-        for step in range(min(_CHUNK - within, recipe.steps - group.step)):
+        chunk = group.step // _CHUNK
+        data = torch.stack([batches(recipe, seed, chunk) for seed in group.seeds]).to(group.device)
+        for step in range(min(_CHUNK, recipe.steps - group.step)):
             loss = group.learn(data[:, step])
         accuracy = group.accuracy(data[:, step])
         watch(Progress(group.seeds, group.step, recipe.steps, float(loss), accuracy))

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from certkit import environment, rounding
-from certkit._known_answers import expected, nearest, nearest_root
+from certkit._known_answers import exact_products, expected, matrices, nearest, nearest_root
 from certkit.environment import (
     Check,
     EnvironmentRefused,
@@ -254,6 +254,16 @@ def test_the_interpreter_agrees_with_the_known_answers() -> None:
         cases = expected(name)
         assert len(cases) > 400
         assert [c for c in cases if operation(c[0], c[1]) != c[2]] == []
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_the_allowed_error_of_products_is_the_least_that_holds_for_every_order(wide: bool) -> None:
+    u = Fraction(1, 2**53)
+    for exact, error in exact_products(3, 1, 3, wide):
+        assert error == abs(exact) * u / (1 - u)
+    left, right = matrices(2, 5, 2, wide)
+    terms = [Fraction(a) * Fraction(row[0]) for a, row in zip(left[0], right, strict=True)]
+    assert exact_products(2, 5, 2, wide)[0] == (sum(terms), sum(map(abs, terms)) * 5 * u / (1 - 5 * u))
 
 
 def test_nearest_root_on_squares_and_ties() -> None:

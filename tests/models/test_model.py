@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from proofs import Model, ModelError, load_model, save_model
-from proofs.model import TENSOR_NAMES, model_bytes, parse_model
+from proofs.model import TENSOR_NAMES, model_bytes, model_digest, parse_model
 
 SHAPES = {
     "W_E": (5, 4),
@@ -81,6 +81,12 @@ def test_dtypes_may_be_mixed_and_metadata_is_not_hashed() -> None:
     noted = parse_model(safetensors.torch.save(mixed, {"note": "trained on a rainy day"}))
     assert model == plain == noted
     assert dict(zip(TENSOR_NAMES, model.stored, strict=True))["W_pos"] == "F64"
+
+
+def test_the_digest_does_not_depend_on_the_order_of_the_tensors() -> None:
+    parts = {name: ("F32", tuple(t.shape), t.numpy().tobytes()) for name, t in weights().items()}
+    backwards = dict(sorted(parts.items(), reverse=True))
+    assert model_digest(backwards) == Model.from_tensors(weights()).sha256
 
 
 def test_the_same_model_gives_the_same_bytes() -> None:
