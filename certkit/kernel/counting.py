@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from itertools import combinations, pairwise
-from typing import NoReturn
 
 from certkit.kernel.reader import Box, Cell, Entry, Row
 from certkit.kernel.verdict import Finding
@@ -21,26 +20,26 @@ def check_entry(entry: Entry, k: int, vocab: int) -> None:
     """Raise a `Finding` unless the content of one class is well formed and its sets are disjoint."""
     q, m = entry.q, entry.m
     _need(0 <= q <= m < vocab and (k > 1 or q == m), entry, "range", "no such class")
-    _need(len(entry.cells) + len(entry.boxes) <= MAX_SETS, entry, "range", f"more than {MAX_SETS} sets")
+    _need(len(entry.cells) + len(entry.boxes) <= MAX_SETS, entry, "range", "more than", MAX_SETS, "sets")
     for cell in entry.cells:
-        _need(0 <= cell.n <= k - 1 - (q < m), entry, "range", f"n={cell.n}")
-        _need(_is_runs(cell.allowed, m - 1), entry, "range", f"allowed={cell.allowed}")
-        _need((cell.n == 0) == (not cell.allowed), entry, "range", f"n={cell.n} with allowed={cell.allowed}")
+        _need(0 <= cell.n <= k - 1 - (q < m), entry, "range", cell)
+        _need(_is_runs(cell.allowed, m - 1), entry, "range", cell)
+        _need((cell.n == 0) == (not cell.allowed), entry, "range", cell)
     for box in entry.boxes:
         _check_box(entry, box, k)
     for one, two in combinations(entry.cells, 2):
         overlap = one.n == two.n and (one.n == 0 or bool(common(one.allowed, two.allowed)))
-        _need(not overlap, entry, "overlap", f"{one} and {two}")
+        _need(not overlap, entry, "overlap", one, two)
     for a, b in combinations(entry.boxes, 2):
         both = tuple(map(common, a.positions, b.positions))
         empty = _product(both, a.contains_max or b.contains_max, m) == 0
-        _need(empty, entry, "overlap", f"boxes {a.positions} and {b.positions}")
+        _need(empty, entry, "overlap", a.positions, b.positions)
     for box in entry.boxes:
         for cell in entry.cells:
-            _need(not _meet(box, cell, m), entry, "overlap", f"box {box.positions} and {cell}")
+            _need(not _meet(box, cell, m), entry, "overlap", box.positions, cell)
     previous = -1
     for row in entry.rows:
-        _need(previous < row.x < vocab and row.x != m, entry, "range", f"x={row.x} after {previous}")
+        _need(previous < row.x < vocab and row.x != m, entry, "range", "x =", row.x, "after", previous)
         _check_row(entry, row)
         previous = row.x
 
@@ -79,28 +78,28 @@ def common(one: Runs, two: Runs) -> Runs:
 def _check_box(entry: Entry, box: Box, k: int) -> None:
     m, sets = entry.m, box.positions
     valid = len(sets) == k - 1 and all(runs and _is_runs(runs, m) for runs in sets)
-    _need(valid, entry, "range", f"positions={sets}")
+    _need(valid, entry, "range", "positions", sets)
     free = entry.q == m or (m, m) in sets
     _need(box.contains_max or free, entry, "range", "a box needs contains_max or a position that is m")
     _need(_product(sets, box.contains_max, m) > 0, entry, "range", "a box without sequences")
-    previous: tuple[int, ...] = ()
+    previous: tuple[int, ...] | None = None
     for exception in box.exceptions:
         inside = len(exception) == k - 1 and all(map(_has, sets, exception))
         inside = inside and (m in exception or not box.contains_max)
-        _need(inside, entry, "range", f"exception {exception} is not in its box")
-        _need(previous < exception or k == 1, entry, "range", f"exception {exception} after {previous}")
+        _need(inside, entry, "range", "exception not in its box:", exception)
+        _need(previous is None or previous < exception, entry, "range", "exceptions", previous, exception)
         previous = exception
 
 
 def _check_row(entry: Entry, row: Row) -> None:
     most, least = row.failing_at_most, row.failing_at_least
-    _need(0 <= least <= most, entry, "range", f"x={row.x}: failing between {least} and {most}")
+    _need(0 <= least <= most, entry, "range", "x =", row.x, "failing between", least, most)
     if entry.kind == "tails":
-        _need(row.numbers[0] >= 0, entry, "range", f"x={row.x}: negative multiplier {row.numbers[0]}")
+        _need(row.numbers[0] >= 0, entry, "range", "x =", row.x, "multiplier", row.numbers[0])
         digits = most.bit_length() - (most & -most).bit_length() + 1
-        _need(digits <= 32, entry, "range", f"x={row.x}: failing_at_most has more than 32 significant bits")
+        _need(digits <= 32, entry, "range", "x =", row.x, "more than 32 bits in", most)
     else:
-        _need(row.numbers[0] > 0, entry, "range", f"x={row.x}: width {row.numbers[0]}")
+        _need(row.numbers[0] > 0, entry, "range", "x =", row.x, "width", row.numbers[0])
 
 
 def _is_runs(runs: Runs, most: int) -> bool:
@@ -128,10 +127,7 @@ def _meet(box: Box, cell: Cell, m: int) -> bool:
     return possible and holds_m.count(False) <= cell.n <= allowed.count(True)
 
 
-def _need(condition: bool, entry: Entry, rule: str, where: str) -> None:
+def _need(condition: bool, entry: Entry, rule: str, *where: object) -> None:
     if not condition:
-        _refute(entry, rule, where)
-
-
-def _refute(entry: Entry, rule: str, where: str) -> NoReturn:
-    raise Finding("refuted", rule, f"q={entry.q} m={entry.m}: {where}"[:300])
+        place = f"q={entry.q} m={entry.m}: {' '.join(map(str, where))}"
+        raise Finding("refuted", rule, place[:300])

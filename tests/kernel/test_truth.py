@@ -165,6 +165,17 @@ def test_a_set_passes_exactly_if_all_of_it_is_correct(
             assert outcome.finding.counterexample in sequences
 
 
+def test_an_exception_listed_twice_is_refused_for_one_position(tmp_path: Path) -> None:
+    """With K = 1 the only exception is the empty sequence: twice, it would lower the upper bound by 2."""
+    model = tiny_model(Kind.INTEGER, Sizes(2, 1), 0)
+    whole = document(certificate(model, whole_content(model), upper=True))
+    for entry in whole["proof"]["content"]:
+        entry["sets"]["boxes"][0]["exceptions"] = [[], []]
+    whole["statement"] |= {"correct_at_least": -2, "correct_at_most": -2}
+    verdict = audit(write(whole, tmp_path), saved(model, tmp_path))
+    assert (verdict.verdict, verdict.rule) == ("refuted", "range")
+
+
 def test_class_sizes_partition_all_sequences() -> None:
     for k, vocab in product(range(1, 5), range(1, 5)):
         classes = [(q, m) for q in range(vocab) for m in range(q, vocab) if k > 1 or q == m]
