@@ -24,6 +24,7 @@ def max_over_others(table: Interval) -> Interval:
 
     Running maxima from both ends: three comparisons per element, whatever the number of columns.
 
+    >>> import torch
     >>> max_over_others(Interval.exact(torch.tensor([3.0, 1.0, 2.0]))).hi.tolist()
     [2.0, 3.0, 3.0]
     """
@@ -50,6 +51,7 @@ def everything(model: Model) -> CertifiedSet:
 def cell_from_mask(n: int, allowed: Tensor) -> Cell | None:
     """The cell of ``n`` slots from the tokens where ``allowed`` is true; None if it holds no sequence.
 
+    >>> import torch
     >>> cell_from_mask(2, torch.tensor([True, True, False, True]))
     Cell(n=2, allowed=(0, 1, 3, 3))
     """
