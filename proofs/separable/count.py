@@ -100,21 +100,23 @@ def _bins(values: Tensor, least: Tensor, m: Tensor, q: int) -> tuple[Bins, Tenso
 def upper_bins(terms: Terms, width: Tensor, offset: Tensor, q: int) -> tuple[Bins, Tensor]:
     """Bins that every failing sequence fills, and which rows are usable."""
     slots = terms.upper.shape[1]
-    shifted = sub_up(terms.upper, offset[:, None, None])
+    gone = terms.upper == -torch.inf
+    shifted = sub_up(terms.upper.masked_fill(gone, 0.0), offset[:, None, None])
     values = rounding.div_up(shifted, width[:, None, None]).ceil()
     shift = rounding.mul_up(offset, offset.new_tensor(float(slots)))
     least = rounding.div_down(rounding.sub_down(-terms.query_upper, shift), width).ceil()
-    return _bins(values.masked_fill(terms.upper == -torch.inf, -torch.inf), least, terms.m, q)
+    return _bins(values.masked_fill(gone, -torch.inf), least, terms.m, q)
 
 
 def lower_bins(negated: Terms, width: Tensor, offset: Tensor, q: int) -> tuple[Bins, Tensor]:
     """Bins that only failing sequences fill, and which rows are usable; ``negated`` bounds −f from above."""
     slots = negated.upper.shape[1]
-    shifted = rounding.sub_down(offset[:, None, None], negated.upper)
+    gone = negated.upper == -torch.inf
+    shifted = rounding.sub_down(offset[:, None, None], negated.upper.masked_fill(gone, 0.0))
     values = rounding.div_down(shifted, width[:, None, None]).floor()
     shift = rounding.mul_up(offset, offset.new_tensor(float(slots)))
     least = rounding.div_up(add_up(negated.query_upper, shift), width).ceil()
-    return _bins(values.masked_fill(negated.upper == -torch.inf, -torch.inf), least, negated.m, q)
+    return _bins(values.masked_fill(gone, -torch.inf), least, negated.m, q)
 
 
 @attrs.frozen

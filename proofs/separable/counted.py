@@ -43,8 +43,15 @@ def sub_up(a: Tensor, b: Tensor) -> Tensor:
 
 
 def mul_up(a: Tensor, b: Tensor) -> Tensor:
-    """Upper bound of ``a · b`` (tightest)."""
-    out = rounding.mul_up(a, b)
+    """Upper bound of ``a · b`` (tightest) for ``a ≥ 0``; where b is −inf it stays −inf, whatever a.
+
+    Rounding treats infinities one by one, so they are set aside first.
+    """
+    gone = b == -torch.inf
+    if not bool(gone.any()):
+        out = rounding.mul_up(a, b)
+    else:
+        out = rounding.mul_up(a, b.masked_fill(gone, -1.0)).masked_fill(gone, -torch.inf)
     cost.record(flops=out.numel())
     return out
 
@@ -59,8 +66,7 @@ def scale_up(weight_lower: Tensor, weight_upper: Tensor, value_upper: Tensor) ->
     """
     weight = torch.where(value_upper >= 0, weight_upper, weight_lower)
     cost.record(comparisons=weight.numel())
-    out = mul_up(weight, value_upper)
-    return torch.where(value_upper == -torch.inf, value_upper, out)
+    return mul_up(weight, value_upper)
 
 
 def sum_up(a: Tensor, dim: int) -> Tensor:

@@ -82,10 +82,7 @@ def failing_upper(terms: Terms, multiplier: Tensor, q: int) -> Tensor:
 
     ``multiplier`` must be finite and ≥ 0. inf where the bound overflows.
     """
-    exponent = mul_up(multiplier[:, None, None], terms.upper).masked_fill(
-        terms.upper == -torch.inf, -torch.inf
-    )
-    a = exp_up(exponent)
+    a = exp_up(mul_up(multiplier[:, None, None], terms.upper))
     at_max = terms.m[:, None, None].expand(-1, a.shape[1], 1)
     a_max = a.gather(2, at_max)[..., 0]
     whole = sum_positive_up(a, 2)
