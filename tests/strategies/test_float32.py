@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certkit.certificate import CertifiedSet, SetContent
+from certkit.interval import Interval
 from proofs import execution
 from proofs.execution import tables
 from proofs.model import Model, load_model
@@ -88,7 +89,7 @@ def test_scores_stay_within_their_bound(model: Model, seed: int) -> None:
     truth, paths = Truth(model), tables(model, Semantics.REAL).paths
     score = paths.EQKE[:, :, None] + paths.EQKP[:, None, :]
     try:
-        error = execution._score_error(model).hi / execution._SLACK
+        error = execution._score_error(model).hi / 2
     except StrategyError:
         return
     tokens = np.array(list(truth.sequences()))
@@ -99,6 +100,34 @@ def test_scores_stay_within_their_bound(model: Model, seed: int) -> None:
             computed = torch.from_numpy(executor._scores(w, w["W_E"][tokens] + w["W_pos"])).double()
             assert bool((computed >= score.lo[where] - error[where]).all())
             assert bool((computed <= score.hi[where] + error[where]).all())
+
+
+@pytest.mark.parametrize("kind", [Kind.SKILLED, Kind.GAUSSIAN, Kind.HUGE])
+@pytest.mark.parametrize("seed", range(3))
+def test_logits_stay_within_their_bound(kind: Kind, seed: int) -> None:
+    """Computed logits are mixtures, by the computed exponentials, of numbers from the tables' middle half."""
+    model = tiny_model(kind, Sizes(4, 3, 8, 4), seed)
+    real, executed = (tables(model, semantics).paths for semantics in (Semantics.REAL, Semantics.FLOAT32))
+    tokens = np.array(list(Truth(model).sequences()))
+    key, query = torch.from_numpy(tokens), torch.from_numpy(tokens[:, -1:])
+    w = {name: tensor.numpy() for name, tensor in model.tensors().items()}
+
+    def half(name: str) -> Interval:
+        middle, wide = getattr(real, name), getattr(executed, name).wid() / 4
+        return middle + Interval.hull(-wide, wide)
+
+    values = half("EVOU")[key] + half("PVOU") + half("EUPU")[query]
+    closest = 0.0
+    for executor in executors(seed):
+        scores = executor._scores(w, w["W_E"][tokens] + w["W_pos"])
+        exponentials = Interval.exact(torch.from_numpy(executor._exp(scores - scores.max(1, keepdims=True))))
+        share = exponentials / exponentials.sum(1, keepdim=True)
+        bound = (share[:, :, None] * values).sum(1)
+        computed = torch.from_numpy(executor.logits(model, tokens)).double()
+        assert bool(((computed >= bound.lo) & (computed <= bound.hi)).all()), executor
+        reached = (computed - (bound.lo + bound.hi) / 2).abs() / (bound.hi - bound.lo)
+        closest = max(closest, float(reached.max()))
+    assert closest > 0.002, "a bound a thousand times too wide tests nothing"
 
 
 @given(tiny_models())
