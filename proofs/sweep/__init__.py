@@ -12,6 +12,7 @@ the reason and the others go on. `proofs.report` makes tables and figures of suc
 
 from __future__ import annotations
 
+import importlib
 import io
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -154,9 +155,11 @@ def run_sweep(sweep: Sweep, watch: Callable[[SweepProgress], None]) -> list[Outc
         SweepError: no models or no strategies.
         LedgerError: the folder holds something else.
         OSError: the disk is full, the folder cannot be written, or the scheduler does not answer.
+        ModuleNotFoundError: pyarrow or distributed is not installed.
     """
     if not sweep.models or not sweep.strategies:
         raise SweepError("a sweep needs at least one model and one strategy")
+    importlib.import_module("pyarrow.parquet")  # needed at the end: found missing now, not after the work
     sweep.folder.mkdir(parents=True, exist_ok=True)
     jobs, failures = _plan(sweep)
     store = Store(sweep.folder / "certificates")
