@@ -11,6 +11,7 @@ See docs/explanation/arithmetic.md for the derivation of each constant below.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
@@ -170,25 +171,29 @@ def matmul(a: Bounds, b: Bounds) -> Bounds:
         factor = _radius_factor(b, b_mid, half_width, middle)
         radius = torch.matmul(a_mid.abs(), factor)
         if a[0] is not a[1]:
-            a_radius = _radius_factor(a, a_mid, half_width, middle)
-            radius = radius + torch.matmul(a_radius, b_mid.abs() + factor)
-    radius = radius + absolute
+            factor.add_(b_mid.abs())
+            radius.add_(torch.matmul(_radius_factor(a, a_mid, half_width, middle), factor))
+    radius.add_(absolute)
     centre = torch.matmul(a_mid, b_mid)
-    lo, hi = centre - radius, centre + radius
-    if not bool(torch.isfinite(lo.sum() + hi.sum())):
+    block = torch.empty(2, *centre.shape, dtype=torch.float64, device=centre.device)
+    lo, hi = block.unbind()
+    torch.sub(centre, radius, out=lo)
+    torch.add(centre, radius, out=hi)
+    if not math.isfinite(float(block.sum())):
         _explain_non_finite(a, b, lo, hi)
     return lo, hi
 
 
 def _middle(x: Bounds) -> Tensor:
-    return x[0] if x[0] is x[1] else x[0] * 0.5 + x[1] * 0.5
+    return x[0] if x[0] is x[1] else torch.add(x[0] * 0.5, x[1], alpha=0.5)
 
 
 def _radius_factor(x: Bounds, mid: Tensor, half_width: float, middle: float) -> Tensor:
-    size = mid.abs() * middle
+    """``T`` of the derivation; the products with constants are plain or fused, and both are covered."""
+    size = mid.abs().mul_(middle)
     if x[0] is not x[1]:
-        size = size + (x[1] - x[0]) * half_width
-    return size + 8 * rounding.TINY
+        size.add_(x[1] - x[0], alpha=half_width)
+    return size.add_(8 * rounding.TINY)
 
 
 def _explain_non_finite(a: Bounds, b: Bounds, lo: Tensor, hi: Tensor) -> None:

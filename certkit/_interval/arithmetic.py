@@ -11,7 +11,7 @@ from torch import Tensor
 
 from certkit import rounding
 from certkit._interval.base import all_finite, empty_mask, with_empty
-from certkit._rounding.chunks import CHUNK
+from certkit._rounding.chunks import CHUNK, by_chunks
 from certkit._rounding.kernels import DIFFERENCE, PRODUCT, SUM, Job, Kernel, rounded
 
 Bounds = tuple[Tensor, Tensor]
@@ -149,6 +149,11 @@ def _limit(product: Tensor) -> Tensor:
 
 def div(a: Bounds, b: Bounds) -> Bounds:
     """``{x / y : x in a, y in b, y != 0}``, its hull. A negative divisor is turned, with the dividend."""
+    lo, hi = by_chunks(lambda *ends: _div((ends[0], ends[1]), (ends[2], ends[3])), *a, *b)
+    return lo, hi
+
+
+def _div(a: Bounds, b: Bounds) -> Bounds:
     turn = (b[1] <= 0) & (b[0] < 0)
     low, high = torch.where(turn, -a[1], a[0]), torch.where(turn, -a[0], a[1])
     # Adding 0.0 makes -0.0 a positive zero, so that a division by it has the sign of the dividend.
@@ -169,23 +174,30 @@ def div(a: Bounds, b: Bounds) -> Bounds:
 
 
 def absolute(a: Bounds) -> Bounds:
-    lo, hi = a
-    if lo is hi:
-        point = lo.abs()
+    if a[0] is a[1]:
+        point = a[0].abs()
         return point, point
+    lo, hi = by_chunks(_absolute, *a)
+    return lo, hi
+
+
+def _absolute(lo: Tensor, hi: Tensor) -> Bounds:
     least = torch.clamp(torch.maximum(lo, -hi), min=0.0)
     largest = torch.maximum(-lo, hi)
     if all_finite(least, largest):
         return least, largest
-    return with_empty(least, largest, empty_mask(*a))
+    return with_empty(least, largest, empty_mask(lo, hi))
 
 
 def sqr(a: Bounds) -> Bounds:
-    least, largest = absolute(a)
-    lo, hi = rounding.mul_down(least, least), rounding.mul_up(largest, largest)
-    if all_finite(lo, hi):
-        return lo, hi
-    return with_empty(lo, hi, empty_mask(*a))
+    lo, hi = by_chunks(_sqr, *a)
+    return lo, hi
+
+
+def _sqr(lo: Tensor, hi: Tensor) -> Bounds:
+    least, largest = (lo, hi) if lo is hi else _absolute(lo, hi)
+    down, up, ordinary = _from_jobs(PRODUCT, [Job(least, least, up=False), Job(largest, largest, up=True)])
+    return (down, up) if ordinary or all_finite(down, up) else with_empty(down, up, empty_mask(lo, hi))
 
 
 def sqrt(a: Bounds) -> Bounds:

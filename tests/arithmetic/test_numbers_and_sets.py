@@ -49,9 +49,8 @@ def check_sets(n: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     x, y = random_intervals(n, generator), random_intervals(n, generator)
     touching = torch.arange(n) % 2 == 0
-    y = Interval.hull(
-        torch.where(touching, x.hi, y.lo), torch.where(touching, torch.maximum(x.hi, y.hi), y.hi)
-    )
+    top = torch.where(touching, torch.maximum(x.hi, y.hi), y.hi)
+    y = Interval.hull(torch.where(touching, x.hi, y.lo), top)
     point = members_of(x, generator)
     both, hull = x.intersection(y), x.convex_hull(y)
     in_both = x.contains(point) & y.contains(point)
