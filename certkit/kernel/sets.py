@@ -48,7 +48,8 @@ class GridTerms:
         self._grid = grid(model, entry.q, entry.m, bits)
         self.high: list[list[int]] = []
         for extra, low, high in zip(self._places, self._grid.low, self._grid.high, strict=True):
-            gains = [gain + extra for gain in self._tokens]
+            gains = [gain + extra for gain in self._tokens]  # exact
+            # a positive gain is largest with the high end of its weight, a negative one with the low end
             self.high.append([g * (b if g > 0 else a) for g, a, b in zip(gains, low, high, strict=True)])
 
     def low(self, p: int, t: int) -> int:
@@ -63,7 +64,7 @@ class BallTerms:
     def __init__(self, model: Model, entry: Entry, x: int, bits: int) -> None:
         tokens, places = model.gains(entry.q, entry.m, x)
         weight = attention(model, entry.q, entry.m, bits)
-        ctx.prec = bits
+        ctx.prec = bits  # each ball encloses its term whatever the precision; more bits make it smaller
         self._balls = [
             [t * p * fmpz(gain + extra) for t, gain in zip(weight.token, tokens, strict=True)]
             for p, extra in zip(weight.place, places, strict=True)
@@ -94,11 +95,11 @@ def plainly_correct(model: Model, entry: Entry, x: int) -> bool:
     tokens, places = model.gains(entry.q, entry.m, x)
     weight = grid(model, entry.q, entry.m, PRECISIONS[0])
     most = max(places)
-    gains = [gain + most for gain in tokens]
+    gains = [gain + most for gain in tokens]  # not below the gain of the token at any position
     values = [g * (high if g > 0 else low) for g, (low, high) in zip(gains, weight.token, strict=True)]
     best = [scaled(max(values), *place) for place in weight.place]
     total = sum(best[:-1]) + scaled(values[entry.q], *weight.place[-1])
-    if entry.q < entry.m:
+    if entry.q < entry.m:  # some position must hold m
         total += max(
             scaled(values[entry.m], *w) - top for w, top in zip(weight.place, best[:-1], strict=False)
         )
@@ -178,7 +179,7 @@ def open_members(view: Terms, entry: Entry, box: Box) -> Iterator[Tokens]:
     rest: list[tuple[Number | None, Number]] = [(None, 0)]
     for row, runs in zip(view.high[-2::-1], reversed(box.positions), strict=True):
         ranked.append(sorted(((row[t], t) for t in members(runs)), reverse=True))
-        needy, free = rest[-1]
+        needy, free = rest[-1]  # of the positions after this one
         best = ranked[-1][0][0]
         choices = ([best + needy] if needy is not None else []) + ([row[m] + free] if runs[-1] == m else [])
         rest.append((max(map(up, choices), default=None), up(best + free)))
@@ -189,7 +190,7 @@ def open_members(view: Terms, entry: Entry, box: Box) -> Iterator[Tokens]:
             yield prefix
             continue
         for value, t in ranked[count - 1 - len(prefix)]:
-            behind = rest[count - 1 - len(prefix)][held or t == m]
+            behind = rest[count - 1 - len(prefix)][held or t == m]  # the most that can still come
             if behind is not None and not total + value + behind < 0:
                 stack.append(((*prefix, t), held or t == m, total + value))
             elif held:
@@ -245,7 +246,7 @@ class SetRule:
         for sequence in open_members(view, self.entry, box):
             if sequence not in excepted:
                 return self._doubt(view, "box", sequence, x)
-            if sequence in self.unconfirmed:
+            if sequence in self.unconfirmed:  # an exception that is claimed to fail
                 if fails(self.model, view, self.entry, sequence, x):
                     self.unconfirmed.remove(sequence)
                 else:
