@@ -129,11 +129,15 @@ def test_files_that_are_not_there(missing: str, model_path: str, tmp_path: Path)
     assert audit(str(tmp_path), model_path).verdict == "refused"  # a folder
 
 
-def test_files_over_the_limit_are_not_read(model_path: str, tmp_path: Path) -> None:
-    big = tmp_path / "big"
-    with big.open("wb") as stream:
-        stream.truncate((1 << 28) + 1)  # sparse
-    verdict = audit(str(big), model_path)
+@pytest.mark.parametrize("room", ["reader", "weights"])
+def test_files_over_the_limit_are_not_read(
+    room: str, model_path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = DATA if room == "reader" else Path(model_path).read_bytes()
+    monkeypatch.setattr(f"certkit.kernel.{room}.MAX_BYTES", len(data))
+    assert judge(DATA, model_path, tmp_path).verdict == "verified"
+    monkeypatch.setattr(f"certkit.kernel.{room}.MAX_BYTES", len(data) - 1)
+    verdict = judge(DATA, model_path, tmp_path)
     assert (verdict.verdict, verdict.rule) == ("refused", "read")
 
 
