@@ -68,12 +68,13 @@ BINARY: dict[str, tuple[Binary, Callable[[Fraction, Fraction], Fraction]]] = {
     "3 x - y / 4": (lambda x, y: 3 * x - y / 4, lambda x, y: 3 * x - y / 4),
     "1 - x": (lambda x, _: 1 - x, lambda x, _: 1 - x),
     "reduced": (lambda x, y: (x + y).reduce(2) - x, lambda x, y: y),
+    "reduced, multiplied": (lambda x, y: x.reduce(3) * y.reduce(3), lambda x, y: x * y),
     "reduced to nothing": (lambda x, y: (x * y).reduce(0), lambda x, y: x * y),
 }
 
 
 @pytest.mark.parametrize("name", BINARY)
-@pytest.mark.parametrize("cases", [100, pytest.param(100_000, marks=pytest.mark.extended)])
+@pytest.mark.parametrize("cases", [100, pytest.param(20_000, marks=pytest.mark.extended)])
 def test_arithmetic_under_every_assignment(name: str, cases: int) -> None:
     operation, truth = BINARY[name]
     for seed in range(cases // 100):
@@ -97,7 +98,7 @@ UNARY: dict[str, tuple[Callable[[Affine], Affine], Callable[[arb], arb], float]]
 
 
 @pytest.mark.parametrize("name", UNARY)
-@pytest.mark.parametrize("cases", [100, pytest.param(100_000, marks=pytest.mark.extended)])
+@pytest.mark.parametrize("cases", [100, pytest.param(20_000, marks=pytest.mark.extended)])
 def test_functions_under_every_assignment(name: str, cases: int) -> None:
     function, truth, shift = UNARY[name]
     ctx.prec = 300
@@ -120,6 +121,7 @@ def test_matrix_products_under_every_assignment() -> None:
             for k in range(2)
         ]
         contained(a @ b, values, list(product))
+        contained(a.reduce(4) @ b.reduce(3), values, list(product))
         w = [Fraction(v) for v in weight.lo.reshape(-1).tolist()]
         left = [
             sum((w[3 * i + j] * x[4 * j + k] for j in range(3)), Fraction(0))
