@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import attrs
 
-from proofs.strategy import ComplexityClass, Family
+from proofs.strategy import ComplexityClass, Family, Semantics
 from proofs.sweep import Status, open_results
 
 Key = TypeVar("Key", bound=Hashable)
@@ -33,7 +33,7 @@ COMPLEXITY: Final[Mapping[str, str]] = {
 _SUBCUBIC = re.compile(r"EUPU-(?P<direct>.+?)--attn-(?P<attention>.+?)--attn-err-(?P<error>.+)")
 
 
-@attrs.frozen
+@attrs.frozen(order=True)
 class Setting:
     """One of the study's settings: sequence length and vocabulary."""
 
@@ -78,8 +78,9 @@ class ResultRow:
 
     @property
     def label(self) -> str:
-        """Family and class, as legends and tables name a group of strategies."""
-        return f"{self.family} {self.complexity_class}"
+        """Family and class (and other semantics than real), as legends and tables name a group."""
+        semantics = "" if self.semantics == Semantics.REAL else f" ({self.semantics})"
+        return f"{self.family} {self.complexity_class}{semantics}"
 
     @property
     def attention(self) -> str:
@@ -110,7 +111,7 @@ class Study:
     @property
     def settings(self) -> list[Setting]:
         """The settings in order of K, then V."""
-        return sorted({row.setting for row in self.models}, key=lambda s: (s.k, s.vocab))
+        return sorted({row.setting for row in self.models})
 
 
 def _model(row: Mapping[str, Any], facts: Mapping[str, Any] | None) -> ModelRow:
@@ -167,7 +168,7 @@ def read_study(folder: Path) -> Study:
     proved = [row for row in tables["results"] if row["status"] == Status.PROVED]
     failed = [row for row in tables["results"] if row["status"] != Status.PROVED]
     return Study(
-        models=tuple(sorted(models.values(), key=lambda m: (m.setting.k, m.setting.vocab, m.name))),
+        models=tuple(sorted(models.values(), key=lambda m: (m.setting, m.name))),
         results=tuple(_result(row, models[row["sha256"]]) for row in proved),
         failures=tuple(row | {"model": models[row["sha256"]].name} for row in failed),
     )
@@ -263,7 +264,7 @@ def class_table(study: Study) -> Table:
 def strategy_table(study: Study) -> Table:
     """Every strategy in every setting."""
     rows = []
-    ordered = sorted(study.results, key=lambda row: (str(row.model.setting), *class_order(row), row.strategy))
+    ordered = sorted(study.results, key=lambda row: (row.model.setting, *class_order(row), row.strategy))
     groups = grouped(ordered, lambda row: (row.model.setting, row.strategy, row.semantics))
     for (setting, strategy, semantics), members in groups.items():
         bounds = [float(row.bound) for row in members]

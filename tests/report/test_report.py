@@ -106,6 +106,16 @@ def test_other_tables_count_everything(study: Study, report: Report) -> None:
         assert len(read) == len(table.rows) + 1
 
 
+def test_semantics_are_never_mixed(study: Study) -> None:
+    real = attrs.evolve(study.results[0], semantics="real")
+    executed = attrs.evolve(real, semantics="float32")
+    labels = [row[1] for row in class_table(Study((real.model,), (real, executed), ())).rows]
+    assert labels == [
+        f"{real.family} {real.complexity_class}",
+        f"{real.family} {real.complexity_class} (float32)",
+    ]
+
+
 def test_equal_bounds_prefer_the_cheaper(study: Study) -> None:
     row = study.results[0]
     dear, cheap = attrs.evolve(row, flops=10), attrs.evolve(row, flops=9)
