@@ -20,6 +20,11 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
         "certkit.cli.attack:attack",
         "Search a certificate for a sequence it wrongly certifies.",
     ),
+    (
+        "mutants",
+        "certkit.cli.mutants:mutants",
+        "Plant unsound steps in strategies and files, and watch the auditor refuse them.",
+    ),
     ("show", "certkit.cli.show:show", "Say what a certificate claims; stream what it contains."),
     ("explain", "certkit.cli.explain:explain", "Say where a certificate stops, and why."),
     (
@@ -33,6 +38,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("strategies", "certkit.cli.strategies:strategies", "List the proof strategies."),
     ("new-strategy", "certkit.cli.new_strategy:new_strategy", "Start a strategy of your own."),
     ("doctor", "certkit.cli.doctor:doctor", "Check the arithmetic that proofs on this machine rest on."),
+    ("completion", "certkit.cli.completion:completion", "Print a completion script for a shell."),
 )
 """Name, function and one-line help, in the order of a first visit."""
 

@@ -127,6 +127,58 @@ def _direct_path(sizes: Sizes) -> dict[str, Tensor]:
     return weights
 
 
+def _paired_keys(sizes: Sizes) -> dict[str, Tensor]:
+    """Tokens 2i and 2i+1 get the same attention: an odd maximum cannot be told from the token below it.
+
+    Tokens further below get almost none, so a proof succeeds from gap 2 on and fails at gap 1.
+    """
+    weights = _float32(skilled_weights(sizes, 1.0, 4.0))
+    weights["W_E"][:, 3] = 12.0 * (torch.arange(sizes.vocab) // 2)
+    weights["W_K"][0, 0], weights["W_K"][3, 0] = 0.0, 1.0
+    return weights
+
+
+def _scrambled(sizes: Sizes, seed: int) -> dict[str, Tensor]:
+    """Scores of full rank: what a low-rank approximation of the attention leaves out decides sequences."""
+    generator = torch.Generator().manual_seed(seed)
+    weights = _float32(skilled_weights(sizes, 3.0, 8.0))
+    weights["W_E"][:, 4:] = torch.randn(sizes.vocab, sizes.d_model - 4, generator=generator)
+    for name in ("W_Q", "W_K"):
+        weights[name][4:] = 1.5 * torch.randn(sizes.d_model - 4, sizes.d_head, generator=generator)
+    return weights
+
+
+def _harmful_attention(sizes: Sizes) -> dict[str, Tensor]:
+    """The largest token is right by default, and attention on it is what spoils that.
+
+    Tokens 0 and 1 get little and much attention beside it: the former leave too much on the maximum.
+    """
+    weights = {name: torch.zeros(shape) for name, shape in sizes.shapes().items()}
+    weights["W_E"][:2, 0] = torch.tensor([-4.0, 4.0])
+    weights["W_E"][:, 1], weights["W_E"][2, 2] = 1.0, 1.0
+    weights["W_Q"][1, 0], weights["W_K"][0, 0] = 2.0, 1.0
+    weights["W_V"][2, 0], weights["W_O"][0, 3] = 1.0, 1.0
+    weights["W_U"][1, 2], weights["W_U"][3, 2] = 4.0, -6.0
+    return weights
+
+
+def _perturbed(seed: int) -> dict[str, Tensor]:
+    """A coarse random model on which one step left out of a sub-cubic bound was seen to prove too much."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def uniform(low: float, high: float) -> float:
+        return low + (high - low) * torch.rand((), generator=generator).item()
+
+    sizes = Sizes(3 + seed % 2, 2 + seed % 3 % 2, 4 + 2 * (seed % 2), 3)
+    skilled = skilled_weights(sizes, uniform(0.2, 5.0), uniform(0.5, 8.0))
+    noise = 10 ** uniform(-2.0, 0.5)
+    weights = {}
+    for name, tensor in skilled.items():
+        drawn = torch.randn(*tensor.shape, generator=generator, dtype=torch.float64)
+        weights[name] = ((tensor + noise * drawn * (uniform(0.0, 1.0) < 0.6)) * 16).round() / 16
+    return weights
+
+
 def _saturated(sizes: Sizes) -> dict[str, Tensor]:
     """Scores of thousands: every e^score overflows or underflows binary64 unless it is normalised."""
     return _float32(skilled_weights(sizes, 3000.0, 2.0))
@@ -160,11 +212,19 @@ def _built() -> Iterator[Specimen]:
             trap = "ties that only rounding errors break"
             weights = _cancelling(Sizes(v, k, d_model=6), seed)
             yield _made(f"cancelling-v{v}-k{k}-s{seed}", trap, weights)
+    trap = "attention on the maximum does harm"
+    yield _made("harmful-attention-v3-k2", trap, _harmful_attention(Sizes(3, 2)))
+    for seed in (29, 102, 122):
+        yield _made(f"perturbed-s{seed}", "a bound with a step left out", _perturbed(seed))
+    for seed in range(4):
+        weights = _scrambled(Sizes(5, 3, d_model=8), seed)
+        yield _made(f"scrambled-v5-k3-s{seed}", "the residual of the scores decides", weights)
     for v, k in ((5, 3), (6, 4)):
         sizes = Sizes(v, k)
         at = f"v{v}-k{k}"
         yield _made(f"one-bad-position-{at}", "fails only by position", _one_bad_position(sizes))
         yield _made(f"bad-query-{at}", "one query in V is wrong", _bad_query(sizes))
+        yield _made(f"paired-keys-{at}", "the token next below is as strong", _paired_keys(sizes))
         yield _made(f"direct-path-{at}", "one query pushes one wrong output", _direct_path(sizes))
 
 
