@@ -70,7 +70,7 @@ def sum_upper(x: Tensor) -> Tensor:
         return x[..., 0]
     if n == 2:
         return rounding.add_up(x[..., 0], x[..., 1])
-    error = tree_sum(x.abs()) * _sum_factor(n)
+    error = tree_sum(x, sizes=True) * _sum_factor(n)
     upper = rounding.add_up(tree_sum(x), error)
     return (
         upper if bool(torch.isfinite(error.sum())) else torch.where(torch.isfinite(error), upper, torch.inf)
@@ -174,11 +174,11 @@ def matmul(a: Bounds, b: Bounds) -> Bounds:
             factor.add_(b_mid.abs())
             radius.add_(torch.matmul(_radius_factor(a, a_mid, half_width, middle), factor))
     radius.add_(absolute)
-    centre = torch.matmul(a_mid, b_mid)
-    block = torch.empty(2, *centre.shape, dtype=torch.float64, device=centre.device)
+    block = torch.empty(2, *radius.shape, dtype=torch.float64, device=radius.device)
     lo, hi = block.unbind()
-    torch.sub(centre, radius, out=lo)
-    torch.add(centre, radius, out=hi)
+    torch.matmul(a_mid, b_mid, out=lo)
+    torch.add(lo, radius, out=hi)
+    lo.sub_(radius)
     if not math.isfinite(float(block.sum())):
         _explain_non_finite(a, b, lo, hi)
     return lo, hi

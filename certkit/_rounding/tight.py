@@ -17,6 +17,7 @@ from torch import Tensor
 
 from certkit import rounding
 from certkit._rounding.bounds import gamma
+from certkit._rounding.chunks import CHUNK
 from certkit.rounding import add_down, add_up, mul_up, sub_down, two_sum
 
 Bounds = tuple[Tensor, Tensor]
@@ -49,8 +50,16 @@ def sum_tight(x: Tensor) -> Bounds:
     return _corrected(total, torch.cat(errors, -1)) if errors else (total, total)
 
 
-def tree_sum(x: Tensor) -> Tensor:
-    """Sum over the last dimension by halving; a term passes through ``ceil(log2 n)`` additions."""
+def tree_sum(x: Tensor, sizes: bool = False) -> Tensor:
+    """Sum of x (or of |x|) over the last dimension by halving, in pieces that stay in the cache.
+
+    A term passes through ``ceil(log2 n)`` additions: the pieces are powers of two long.
+    """
+    if x.shape[-1] > 8 * CHUNK:
+        pieces = [tree_sum(piece, sizes) for piece in x.split(4 * CHUNK, -1)]
+        return tree_sum(torch.stack(pieces, -1))
+    if sizes:
+        x = x.abs()
     while (n := x.shape[-1]) > 1:
         half = n // 2
         added = x[..., :half] + x[..., half : 2 * half]

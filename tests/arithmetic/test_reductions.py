@@ -150,3 +150,12 @@ def test_operations_report_what_they_enclose() -> None:
         (a + 1).sum(-1).amax()
     assert (inner.flops, inner.comparisons) == (2 * 3 * 4 * 5, 0)
     assert (outer.flops, outer.comparisons) == (120 + 12 + 9, 2)
+
+
+def test_long_sums_are_done_in_pieces() -> None:
+    x = random_intervals(140_001, torch.Generator().manual_seed(9), extreme=False)
+    result = x.sum()
+    low, high = exact_sum(x.lo.tolist()), exact_sum(x.hi.tolist())
+    assert Fraction(result.lo.item()) <= low <= high <= Fraction(result.hi.item())
+    size = exact_sum(x.mag().tolist())
+    assert low - Fraction(result.lo.item()) <= Fraction(2 * 18 + 2, 2**53) * size
