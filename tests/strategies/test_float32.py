@@ -19,6 +19,7 @@ from proofs.execution import tables
 from proofs.model import Model, load_model
 from proofs.proving import prove
 from proofs.strategy import Semantics, StrategyError, find
+from proofs.weights import ScaledWeights
 from proofs.witness import NoWitness
 from tests.support.drawn import tiny_models
 from tests.support.executing import executors, is_correct
@@ -100,6 +101,29 @@ def test_scores_stay_within_their_bound(model: Model, seed: int) -> None:
             computed = torch.from_numpy(executor._scores(w, w["W_E"][tokens] + w["W_pos"])).double()
             assert bool((computed >= score.lo[where] - error[where]).all())
             assert bool((computed <= score.hi[where] + error[where]).all())
+
+
+@pytest.mark.parametrize("kind", [Kind.SKILLED, Kind.GAUSSIAN, Kind.HUGE])
+@pytest.mark.parametrize("seed", range(3))
+def test_exponentials_stay_within_the_weights(kind: Kind, seed: int) -> None:
+    """Up to a factor common to a sequence, computed exponentials lie within half of the widening."""
+    model = tiny_model(kind, Sizes(4, 3, 8, 4), seed)
+    tokens = np.array(list(Truth(model).sequences()))
+    where = (torch.from_numpy(tokens[:, -1:]), torch.from_numpy(tokens), torch.arange(3))
+    real, executed = (
+        tables(model, semantics).weights[where] for semantics in (Semantics.REAL, Semantics.FLOAT32)
+    )
+    half = (executed.significand.hi / real.significand.lo).sqrt()
+    scaled = ScaledWeights(real.significand * Interval.hull(1 / half, half), real.exponent)
+    weights = scaled.over(real.exponent.amax(1, keepdim=True))
+    w = {name: tensor.numpy() for name, tensor in model.tensors().items()}
+    for executor in executors(seed):
+        scores = executor._scores(w, w["W_E"][tokens] + w["W_pos"])
+        computed = torch.from_numpy(executor._exp(scores - scores.max(1, keepdims=True))).double()
+        normal = (computed >= 2.0**-125) & (weights.lo > 0)
+        least = torch.where(normal, computed / weights.hi, 0.0).amax(1)
+        most = torch.where(normal, computed / weights.lo, torch.inf).amin(1)
+        assert bool((least <= most).all()), executor
 
 
 @pytest.mark.parametrize("kind", [Kind.SKILLED, Kind.GAUSSIAN, Kind.HUGE])
