@@ -19,8 +19,8 @@ interval too.
 from __future__ import annotations
 
 import attrs
-from certkit.interval import Interval
 
+from certkit.interval import Interval
 from proofs.model import Model
 from proofs.workspace import shared
 
