@@ -22,10 +22,11 @@ from certkit.fileformat import wide_int
 from certkit.listing import content_kinds
 from proofs.model import Model
 from proofs.proving import prove_with
-from proofs.strategy import AnyStrategy, StrategyError, select
+from proofs.strategy import AnyStrategy, StrategyError, select, strategies
 from proofs.workspace import Workspace
 
-DEFAULT_STRATEGY = "cubic"
+DEFAULTS = ("separable-tail", "cubic")
+"""The tightest strategies that are cheap at every size, best first; not each proves under every semantics."""
 
 
 @attrs.frozen
@@ -50,7 +51,7 @@ class Proved:
 
 def prove(
     *models: Path,
-    strategy: tuple[str, ...] = (DEFAULT_STRATEGY,),
+    strategy: tuple[str, ...] = (),
     out: Path = Path("certs"),
     semantics: Literal["real", "float32"] = "real",
     threads: int = 1,
@@ -66,6 +67,7 @@ def prove(
         Safetensors files.
     strategy
         A name, a glob ('EUPU-*'), 'published', 'separable' or 'all'; several with commas or repeated.
+        By default the tightest that is cheap.
     out
         Folder for the certificates, named MODEL--STRATEGY.cert.
     semantics
@@ -79,7 +81,7 @@ def prove(
         raise CliError("no model given; certkit prove MODEL… (certkit train makes one)")
     _check_names(models)
     use_threads(threads)
-    patterns = [pattern for text in strategy for pattern in text.split(",")]
+    patterns = [pattern for text in strategy for pattern in text.split(",")] or [_default(semantics)]
     chosen = select(patterns, semantics)
     loaded = [(path, read_model(path)) for path in models]
     require_sound_machine()
@@ -99,6 +101,11 @@ def prove(
     if failed and (asked_for or not done):
         raise CliError((asked_for or [failed[0][1]])[0])
     return Exit.DONE
+
+
+def _default(semantics: str) -> str:
+    known = {strategy.name for strategy in strategies() if strategy.semantics == semantics}
+    return next(name for name in DEFAULTS if name in known)
 
 
 def _check_names(models: Sequence[Path]) -> None:

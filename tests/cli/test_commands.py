@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from fractions import Fraction
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import certkit.cli.prove as prove_module
 from certkit.certificate import Certificate, Claim
 from certkit.cli.main import main
 from certkit.content import CertifiedSet, class_size, full_content
@@ -62,6 +64,15 @@ def test_prove_prints_a_table(here: Path, capsys: Captured) -> None:
     assert "brute-force" in printed
     assert "cubic" in printed
     assert "certkit audit all/k2-v5-s0--" in printed
+
+
+def test_the_default_strategy_is_at_least_as_tight_as_cubic(here: Path, capsys: Captured) -> None:
+    for semantics in ("real", "float32"):
+        assert run(f"prove {MODEL} --json --out default --semantics {semantics}") == 0
+        (record,) = lines(capsys)
+        assert record["semantics"] == semantics
+        cubic = Certificate.load("certs/k2-v5-s0--cubic.cert").claim.correct_at_least
+        assert record["correct"] >= cubic or semantics == "float32"
 
 
 PROVE_FIELDS = [
@@ -243,6 +254,45 @@ def test_every_command_has_help(command: str, capsys: Captured) -> None:
     assert "Usage: certkit" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_knows_the_commands(shell: str, capsys: Captured) -> None:
+    assert main(["completion", shell]) == 0
+    printed = capsys.readouterr().out
+    assert "new-strategy" in printed
+    assert "--strategy" in printed or "strategy" in printed
+
+
 def test_the_program_has_a_version(capsys: Captured) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("0.")
+
+
+def test_an_interrupted_run_keeps_what_it_finished(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    proving, calls = prove_module.prove_with, []
+
+    def interrupted(*arguments: Any) -> Certificate:
+        calls.append(arguments)
+        if len(calls) > 1:
+            raise KeyboardInterrupt
+        return proving(*arguments)
+
+    monkeypatch.setattr(prove_module, "prove_with", interrupted)
+    assert run(f"prove {MODEL} --strategy cubic,brute-force --out kept") == 130
+    assert [path.suffix for path in Path("kept").iterdir()] == [".cert"]
+    printed = capsys.readouterr()
+    assert "interrupted" in printed.err
+    assert "kept/" in printed.out
+
+
+def test_a_full_disk_is_named_and_leaves_nothing_half_written(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    def full(path: object, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr("certkit.fileformat.write_atomically", full)
+    assert run(f"prove {MODEL} --strategy cubic --out full") == 4
+    assert "the disk is full" in capsys.readouterr().err
+    assert list(Path("full").iterdir()) == []
