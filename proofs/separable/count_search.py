@@ -16,9 +16,9 @@ from proofs.separable.numerator import class_worst
 
 __all__ = ["CountPlan", "plan_counts"]
 
-BINS: Final = 200
-COARSE_BINS: Final = 48
-ROWS: Final = 3000
+BINS: Final = 256
+COARSE_BINS: Final = 64
+ROWS: Final = 12_000
 """Rows counted at most."""
 _OFFSET: Final = 0.06
 """In widths."""

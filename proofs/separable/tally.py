@@ -4,8 +4,8 @@ Given integers ``a_p(t)`` and A, count the sequences of a class with ``Σ_p a_p(
 = m`` where the class asks for it). With the *deficits* ``s_p(t) = max_t' a_p(t') − a_p(t)`` and ``room = Σ_p
 max a_p − A`` this says ``Σ_p s_p(t_p) ≤ room``, so only deficits up to the room matter, however low the other
 values are. The number of prefixes for each total deficit, with and without an m, is carried from position to
-position; equal deficits are merged, so a position costs (number of different deficits) · (room + 1)
-multiplications for each row.
+position; equal deficits are merged, so a position costs at most (number of different deficits in a block of
+rows) · (room + 1) multiplications for each row.
 
 All numbers are ≥ 0 and only added and multiplied: after n such roundings on any path the computed count is
 the true one times a factor in ``[(1 − u)^n, (1 + u)^n]``. Counts are integers, so nothing underflows; an
@@ -25,7 +25,8 @@ __all__ = ["MAX_ROOM", "Bins", "tally"]
 MAX_ROOM = 2**16 - 1
 """The largest room an auditor accepts."""
 
-_BLOCK = 2**21
+_BLOCK = 2**16
+"""Numbers in one block of rows: small enough for a processor's cache."""
 
 
 @attrs.frozen(eq=False)
@@ -69,30 +70,28 @@ def tally(bins: Bins) -> tuple[Tensor, Tensor]:
 
 
 def _step(numbers: Tensor, deficit: Tensor) -> Tensor:
-    """Prefix counts ``[R, size]`` after one more position whose tokens have these deficits ``[R, V]``.
+    """Prefix counts ``[size, R]`` after one more position whose tokens have these deficits ``[R, V]``.
 
-    For each deficit the rows that have it are taken together: what is added is a shifted block, never an
-    index table.
+    For each deficit that occurs in some row, one multiply-add of a shifted block for all rows (adding 0 where
+    a row does not have it, which is exact).
     """
-    size = numbers.shape[1]
-    count = numbers.new_zeros((len(numbers), size + 1))
-    count.scatter_add_(1, deficit.clamp(max=size), torch.ones(deficit.shape, dtype=numbers.dtype))
+    size = len(numbers)
+    count = numbers.new_zeros((size + 1, numbers.shape[1]))
+    count.scatter_add_(0, deficit.clamp(max=size).T, torch.ones(deficit.T.shape, dtype=numbers.dtype))
     out = torch.zeros_like(numbers)
-    for shift in count[:, :size].any(0).nonzero()[:, 0].tolist():
-        rows = count[:, shift].nonzero()[:, 0]
-        moved = numbers[rows, : size - shift] * count[rows, shift, None]
-        out[:, shift:].index_add_(0, rows, moved)
-        cost.record(flops=2 * moved.numel())
+    for shift in count[:size].any(1).nonzero()[:, 0].tolist():
+        out[shift:].addcmul_(numbers[: size - shift], count[shift])
+        cost.record(flops=2 * (size - shift) * numbers.shape[1])
     return out
 
 
 def _tally(bins: Bins, size: int) -> Tensor:
-    inside = torch.arange(size) <= bins.room[:, None]
-    without = torch.zeros(len(bins.room), size, dtype=torch.float64)
-    without[:, 0] = 1.0
+    inside = torch.arange(size)[:, None] <= bins.room
+    without = torch.zeros(size, len(bins.room), dtype=torch.float64)
+    without[0] = 1.0
     having = torch.zeros_like(without)
     # where m need not occur, every prefix counts as having one
-    having[~bins.must_hold, 0], without[~bins.must_hold, 0] = 1.0, 0.0
+    having[0, ~bins.must_hold], without[0, ~bins.must_hold] = 1.0, 0.0
     asks = bool(bins.must_hold.any())
     for p in range(bins.deficit.shape[1]):
         deficit = bins.deficit[:, p]
@@ -102,4 +101,4 @@ def _tally(bins: Bins, size: int) -> Tensor:
             having = having + _step(without, at_max)
             without = _step(without, deficit.scatter(1, bins.m[:, None], size))
     cost.record(flops=having.numel())
-    return (having * inside).sum(1)
+    return (having * inside).sum(0)
