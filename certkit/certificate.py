@@ -32,6 +32,7 @@ from certkit.kernel import Verdict
 from certkit.runs import (
     Runs,
     check_int,
+    check_task,
     run_intersection,
     run_size,
     run_tokens,
@@ -87,8 +88,7 @@ class Claim:
     task: str = "max-of-k"
 
     def __attrs_post_init__(self) -> None:
-        check_int(self.k, "k", 1)
-        check_int(self.vocab, "vocab", 1)
+        check_task(self.k, self.vocab)
         if len(self.model_sha256) != 64 or not set(self.model_sha256) <= set("0123456789abcdef"):
             raise ValueError(f"model_sha256={self.model_sha256!r} must be 64 lower-case hexadecimal digits")
         if self.semantics not in SEMANTICS:

@@ -25,6 +25,7 @@ from certkit.runs import (
     check_dyadic,
     check_int,
     check_runs,
+    check_task,
     positive_zero,
     run_has,
     run_intersection,
@@ -363,8 +364,7 @@ class CertifiedSet:
     two_sided: bool = attrs.field(default=False, eq=False, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        check_int(self.k, "k", 1)
-        check_int(self.vocab, "vocab", 1)
+        check_task(self.k, self.vocab)
         previous = (-1, -1)
         for entry in self.entries:
             if (entry.q, entry.m) <= previous:

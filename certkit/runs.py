@@ -90,6 +90,14 @@ def check_int(value: object, name: str, low: int, high: int | None = None) -> No
         raise ValueError(f"{name}={value} must be {bounds}")
 
 
+def check_task(k: object, vocab: object) -> None:
+    """Raise unless `k` positions and `vocab` tokens are a task whose sequences can be counted in a file."""
+    check_int(k, "k", 1, 4096)
+    check_int(vocab, "vocab", 1, 4096)
+    if isinstance(k, int) and isinstance(vocab, int) and k * vocab.bit_length() > 13_000:
+        raise ValueError(f"k={k}, vocab={vocab}: more than 10^3900 sequences")
+
+
 def check_runs(runs: object, name: str) -> None:
     if not isinstance(runs, tuple) or len(runs) % 2:
         raise TypeError(f"{name}={runs!r} must be a tuple of inclusive ranges (a0, b0, a1, b1, …)")

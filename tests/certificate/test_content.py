@@ -182,6 +182,8 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "shift nan": (lambda: TailContent(1, 1, float("nan"), ()), "shift=nan"),
     "count shift inf": (lambda: CountContent(1, 1, float("inf"), ()), "shift=inf"),
     "k 0": (lambda: CertifiedSet(0, 2, ()), "k=0"),
+    "k beyond counting": (lambda: CertifiedSet(2**31, 4, ()), "k=2147483648"),
+    "claim beyond counting": (lambda: Claim(4096, 4096, "0" * 64, 0), "10^3900"),
     "vocab 0": (lambda: CertifiedSet(1, 0, ()), "vocab=0"),
     "classes unsorted": (lambda: CertifiedSet(2, 2, (SetContent(1, 1), SetContent(0, 0))), "increasing"),
     "class twice": (lambda: CertifiedSet(2, 2, (SetContent(0, 0), SetContent(0, 0))), "increasing"),

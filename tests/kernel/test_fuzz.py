@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+import re
 import time
 from collections import Counter
 from functools import lru_cache
@@ -29,7 +30,7 @@ from certkit.certificate import (
     gap_cell,
     run_tokens,
 )
-from certkit.fileformat import CertificateError, decode, encode, seal
+from certkit.fileformat import CertificateError, decode, encode, seal, wide_int
 from certkit.kernel import audit
 from proofs.model import Model
 from tests.kernel.test_truth import whole_content
@@ -80,7 +81,7 @@ def failing() -> frozenset[tuple[int, ...]]:
     return frozenset(oracle_of(MODEL).failing())
 
 
-def mixed() -> Certificate:
+def mixed(upper: bool = False) -> Certificate:
     """A true certificate with cells, boxes with exceptions, tails and counts."""
     entries: list[Any] = []
     for i, entry in enumerate(whole_content(MODEL)):
@@ -97,7 +98,7 @@ def mixed() -> Certificate:
             entries.append(SetContent(q, m, tuple(cell for cell in cells if cell is not None)))
         else:
             entries.append(entry)
-    return certificate(MODEL, entries)
+    return certificate(MODEL, entries, upper)
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -144,15 +145,27 @@ def resealed(whole: dict[str, Any]) -> bytes | None:
         return None
 
 
+def fitting(whole: dict[str, Any]) -> bytes | None:
+    """The same with a claim that is what the content adds up to, so that its truth decides."""
+    sealed = resealed(whole)
+    for _ in range(2):
+        try:
+            decode(sealed or b"")
+        except CertificateError as error:
+            found = re.search(r"(correct_at_\w+)=.* sums to (-?\d+)", str(error))
+            if found is not None:
+                whole["statement"][found[1]] = wide_int(int(found[2]))
+                sealed = resealed(whole)
+    return sealed
+
+
 def variant(data: bytes, rng: random.Random) -> bytes:
     """One damaged or edited file."""
     if rng.random() < 0.6:
         whole = json.loads(data)
         for _ in range(rng.randint(1, 3)):
             edit(whole, rng)
-        if rng.random() < 0.5 and isinstance(whole.get("statement"), dict):  # make the claim fit the content
-            whole["statement"]["correct_at_least"] = rng.randrange(65)
-        sealed = resealed(whole)
+        sealed = fitting(whole) if rng.random() < 0.7 else resealed(whole)
         if sealed is not None:
             return sealed
     a, b = sorted(rng.sample(range(len(data)), 2))
@@ -198,11 +211,11 @@ def inside(entry: SetContent, sequence: tuple[int, ...]) -> bool:
 
 
 def fuzz(count: int, seed: int, folder: Path) -> Counter[str]:
-    rng, data = random.Random(seed), encode(mixed())
+    rng, originals = random.Random(seed), [encode(mixed()), encode(mixed(upper=True))]
     model, path = saved(MODEL, folder), folder / "fuzzed.cert"
     seen: Counter[str] = Counter()
     for _ in range(count):
-        damaged = variant(data, rng)
+        damaged = variant(rng.choice(originals), rng)
         path.write_bytes(damaged)
         start = time.process_time()
         verdict = audit(str(path), model)
