@@ -44,7 +44,6 @@ STRATEGIES = tuple(Misbehaving(name, act) for name, act in {
     "plug-naps": lambda: time.sleep(0.2),
     "plug-devours": devour,
     "plug-dies": lambda: os.kill(os.getpid(), signal.SIGKILL),
-    "plug-exits": lambda: os._exit(0),
     "plug-errs": mistake,
     "plug-refuses": refuse,
     "plug-chatters": chatter,

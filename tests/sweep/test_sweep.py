@@ -130,7 +130,6 @@ def test_misbehaviour_harms_only_itself(plug_ins: None, tiny_models: list[Path],
         "plug-sleeps": Status.TIME,
         "plug-devours": Status.MEMORY,
         "plug-dies": Status.CRASHED,
-        "plug-exits": Status.CRASHED,
         "plug-errs": Status.CRASHED,
         "plug-refuses": Status.OUT_OF_REACH,
     }
@@ -153,7 +152,7 @@ PROGRAM = """
 import sys; from pathlib import Path
 from proofs.strategy import select; from proofs.sweep import *
 models = [Path(p) for p in sys.argv[2:]]
-run_sweep(Sweep(models, select({names!r}), Path(sys.argv[1]), Local(2)), lambda p: print(p.done, flush=True))
+run_sweep(Sweep(models, select({names!r}), Path(sys.argv[1]), Local(1)), lambda p: print(p.done, flush=True))
 """
 
 
@@ -173,7 +172,7 @@ def test_kill_9_and_resume(finished: Path, tiny_models: list[Path], tmp_path: Pa
     kept = len(bounds(folder))
     assert 0 < kept < 12
     seen: list[SweepProgress] = []
-    run_sweep(small_sweep(tiny_models, folder), seen.append)
+    run_sweep(attrs.evolve(small_sweep(tiny_models, folder), place=Local(1)), seen.append)
     assert seen[0].before >= 4
     assert seen[-1].done == 15 - seen[0].before
     assert bounds(folder) == bounds(finished)
@@ -237,7 +236,7 @@ def test_a_disk_that_fills_while_certificates_are_written(tiny_models: list[Path
     assert ended.returncode == 1
     assert "OSError" in ended.stderr or "sqlite" in ended.stderr
     assert not list(tmp_path.rglob("*.tmp"))
-    run_sweep(small_sweep(tiny_models[:1], tmp_path, ["cubic"]), ignore)
+    run_sweep(attrs.evolve(small_sweep(tiny_models[:1], tmp_path, ["cubic"]), place=Local(1)), ignore)
     assert len(bounds(tmp_path)) == 1
 
 
