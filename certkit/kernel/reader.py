@@ -155,6 +155,8 @@ def read_certificate(path: str) -> tuple[Statement, tuple[Entry, ...]]:
     if hashlib.sha256(core).hexdigest() != whole.get("digest"):
         refuse("digest", "the proof or statement was changed: digest does not match")
     fields = shaped(whole, _FILE | {"certkit": int}, "certificate")
+    if not fields["proof"]["strategy"] or fields["proof"]["version"] < 1:
+        refuse("schema", "a strategy has a name and a version of at least 1")
     return Statement(**fields["statement"]), tuple(map(_entry, fields["proof"]["content"]))
 
 

@@ -126,6 +126,8 @@ UNREADABLE: dict[str, Callable[[Document], object]] = {
     "missing claim": lambda d: d[STATEMENT].pop("correct_at_most"),
     "remarks a list": set_field("remarks", value=[]),
     "strategy a number": set_field(PROOF, "strategy", value=1),
+    "strategy without name": set_field(PROOF, "strategy", value=""),
+    "version 0": set_field(PROOF, "version", value=0),
     "version a bool": set_field(PROOF, "version", value=True),
     "k a bool": set_field(STATEMENT, "k", value=True),
     "k a string": set_field(STATEMENT, "k", value="3"),
