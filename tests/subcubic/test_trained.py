@@ -88,6 +88,17 @@ def test_no_failing_sequence_of_a_trained_model_is_certified(index: int, zoo_pat
 
 
 @pytest.mark.extended
+def test_no_bound_exceeds_the_exact_accuracy(zoo_paths: list[Path]) -> None:
+    known = json.loads((zoo_paths[0].parent / "accuracy.json").read_text())
+    for path in zoo_paths:
+        if "correct" in known[path.name]:
+            model = load_model(path)
+            with Workspace(model):
+                bounds = {s.name: s.verify(model, s.search(model)).correct_at_least for s in STRATEGIES}
+            assert max(bounds.values()) <= known[path.name]["correct"], max(bounds, key=lambda n: bounds[n])
+
+
+@pytest.mark.extended
 def test_no_failing_sequence_of_any_trained_model_is_certified(zoo_paths: list[Path]) -> None:
     for path in zoo_paths:
         model = load_model(path)
