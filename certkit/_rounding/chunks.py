@@ -52,9 +52,10 @@ def by_chunks(program: Callable[..., tuple[Tensor, ...]], *operands: Tensor) -> 
 def _let_the_allocator_keep_memory() -> None:
     """One untouched block of 30 MB, taken and given back when this module is imported.
 
-    glibc's allocator then keeps freed blocks up to this size (its dynamic threshold is the largest block freed so
-    far, at most 32 MB) instead of returning them to the system, where every operation on a few hundred kilobytes
-    would fault its buffers in again at twice the cost of the work. Other allocators do not mind.
+    glibc's allocator then keeps freed blocks up to this size (its dynamic threshold is the largest block
+    freed so far, at most 32 MB) instead of returning them to the system, where every operation on a few
+    hundred kilobytes would fault its buffers in again at twice the cost of the work. Other allocators do not
+    mind.
     """
     torch.empty(30 << 20, dtype=torch.uint8)
 

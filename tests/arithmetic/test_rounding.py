@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from certkit import rounding
+from certkit._rounding import kernels
 from certkit.testing.intervals import floats_like
 from tests.arithmetic.oracle import exact_down, exact_up, root_down, root_up
 
@@ -34,9 +35,20 @@ def operands(n: int, seed: int) -> tuple[Tensor, Tensor]:
     return a, b.clamp(-rounding.MAX, rounding.MAX)
 
 
-def check_pairs(name: str, n: int, seed: int) -> None:
+def ordinary_operands(n: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Operands without an extreme one, which would take the whole piece off the fast path: mantissas of all ones,
+    powers of two, small integers, neighbours of these and near-cancelling pairs."""
+    generator = torch.Generator().manual_seed(seed)
+    a, b = (floats_like(n, generator, extreme=False) for _ in range(2))
+    a, b = torch.where(a == 0, 1.0, a), torch.where(b == 0, 3.0, b)
+    kind = torch.randint(0, 5, (n,), generator=generator)
+    b = torch.where(kind == 0, -rounding.next_up(a), b)
+    return torch.where(kind == 1, rounding.next_down(a), a), torch.where(kind == 2, rounding.next_up(b), b)
+
+
+def check_pairs(name: str, n: int, seed: int, ordinary: bool) -> None:
     down, up, exact = CASES[name]
-    a, b = operands(n, seed)
+    a, b = ordinary_operands(n, seed) if ordinary else operands(n, seed)
     if name == "div":
         b = torch.where(b == 0, 3.0, b)
     low, high = down(a, b).tolist(), up(a, b).tolist()
@@ -55,9 +67,22 @@ def check_roots(n: int, seed: int) -> None:
         assert hi == root_up(Fraction(x)), (x.hex(), hi)
 
 
+@pytest.mark.parametrize("ordinary", [True, False])
 @pytest.mark.parametrize("name", CASES)
-def test_directed_operations_are_tightest(name: str) -> None:
-    check_pairs(name, 3000, seed=1)
+def test_directed_operations_are_tightest(name: str, ordinary: bool) -> None:
+    check_pairs(name, 3000, seed=1, ordinary=ordinary)
+
+
+@pytest.mark.parametrize("name", ["SUM", "DIFFERENCE", "PRODUCT", "QUOTIENT"])
+def test_ordinary_operands_take_the_fast_path(name: str) -> None:
+    kernel = getattr(kernels, name)
+    a, b = ordinary_operands(3000, seed=1)
+    together = a + b != 0 if name == "SUM" else a - b != 0
+    a, b = a[together], b[together]
+    (down, up), ordinary = kernels.rounded(kernel, [kernels.Job(a, b, up=False), kernels.Job(a, b, up=True)])
+    assert ordinary
+    assert bool((down < up).any())
+    assert not kernels.rounded(kernel, [kernels.Job(a * 2.0**-980, b * 2.0**-980, up=True)])[1]
 
 
 def test_directed_roots_are_tightest() -> None:
@@ -65,10 +90,11 @@ def test_directed_roots_are_tightest() -> None:
 
 
 @pytest.mark.extended
+@pytest.mark.parametrize("ordinary", [True, False])
 @pytest.mark.parametrize("name", CASES)
-def test_directed_operations_are_tightest_extended(name: str) -> None:
+def test_directed_operations_are_tightest_extended(name: str, ordinary: bool) -> None:
     for seed in range(10, 16):
-        check_pairs(name, 20_000, seed)
+        check_pairs(name, 20_000, seed, ordinary)
 
 
 @pytest.mark.extended
