@@ -26,8 +26,9 @@ lint: setup      ## ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: setup     ## mypy --strict
+types: setup     ## mypy --strict, of the packages and of the example that uses them
 	$(BIN)/mypy
+	$(BIN)/mypy --strict examples/my_strategy/my_strategy.py
 
 docs: setup      ## strict documentation build
 	$(BIN)/mkdocs build --strict --quiet
