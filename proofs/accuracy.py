@@ -146,7 +146,8 @@ def failing_sequences(paths: FloatPaths, q: int, m: int) -> Tensor:
         worst = terms.amax(1).sum(0) + query
         candidates = ((worst >= 0) | worst.isnan()).nonzero()[:, 0].tolist()
         found += [_failing(terms[:, :, x], query[x], m) for x in candidates if x != m]
-    return torch.cat(found).unique()
+    numbers: Tensor = torch.cat(found).unique()
+    return numbers
 
 
 def _masks(n_slots: int, q: int, m: int) -> Iterator[Tensor]:
