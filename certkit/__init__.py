@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from certkit import cost as cost
+    from certkit import elementary as elementary
     from certkit import environment as environment
     from certkit import linalg as linalg
     from certkit import relax as relax
     from certkit import rounding as rounding
+    from certkit.affine import Affine as Affine
     from certkit.certificate import Certificate as Certificate
     from certkit.certificate import Claim as Claim
     from certkit.certificate import Estimate as Estimate
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Interval": "certkit.interval",
     "Overlap": "certkit.interval",
+    "Affine": "certkit.affine",
     "cat": "certkit.interval",
     "einsum": "certkit.interval",
     "stack": "certkit.interval",
@@ -41,7 +44,7 @@ _HOME = {
     "combine": "certkit.combining",
     "differences": "certkit.combining",
 }
-_MODULES = ("cost", "environment", "linalg", "relax", "rounding")
+_MODULES = ("cost", "elementary", "environment", "linalg", "relax", "rounding")
 
 
 def __getattr__(name: str) -> object:

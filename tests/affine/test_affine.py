@@ -12,8 +12,7 @@ import torch
 from flint import arb, ctx, fmpq
 from torch import Tensor
 
-from certkit import Interval
-from certkit.affine import Affine
+from certkit import Affine, Interval
 
 
 def boxes(shape: tuple[int, ...], seed: int, scale: float = 1.0) -> Interval:
