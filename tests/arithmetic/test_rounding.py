@@ -36,8 +36,8 @@ def operands(n: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def ordinary_operands(n: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Operands without an extreme one, which would take the whole piece off the fast path: mantissas of all ones,
-    powers of two, small integers, neighbours of these and near-cancelling pairs."""
+    """Operands without an extreme one, which would take the whole piece off the fast path: mantissas of all
+    ones, powers of two, small integers, neighbours of these and near-cancelling pairs."""
     generator = torch.Generator().manual_seed(seed)
     a, b = (floats_like(n, generator, extreme=False) for _ in range(2))
     a, b = torch.where(a == 0, 1.0, a), torch.where(b == 0, 3.0, b)
