@@ -18,8 +18,8 @@ __all__ = ["CountPlan", "plan_counts"]
 
 BINS: Final = 256
 COARSE_BINS: Final = 64
-ROWS: Final = 12_000
-"""Rows counted at most."""
+ROWS: Final = 3
+"""Rows counted at most, in V²."""
 _OFFSET: Final = 0.06
 """In widths."""
 _REST: Final = 0.01
@@ -83,7 +83,7 @@ def _worth_counting(q: Tensor, m: Tensor, log_bound: Tensor, model: Model) -> tu
     rows = torch.bincount(row).double()
     order = loss.argsort(descending=True)
     remaining = loss.sum() - loss[order].cumsum(0) + loss[order]
-    chosen = (remaining > _REST * loss.sum()) & (rows[order].cumsum(0) <= ROWS)
+    chosen = (remaining > _REST * loss.sum()) & (rows[order].cumsum(0) <= ROWS * model.vocab**2)
     counted = torch.zeros(len(classes), dtype=torch.bool)
     counted[order] = chosen
     return counted[row], share > 0.02 * loss[row]

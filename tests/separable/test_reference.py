@@ -85,3 +85,15 @@ def test_the_enclosure_is_narrow(reference_dir: Path) -> None:
     exact = 1_073_282_933  # separable-exact, both ends
     assert certified.correct_at_least <= exact <= certified.correct_at_most
     assert certified.correct_at_most - certified.correct_at_least < Fraction(1, 1000) * certified.total
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize("name", ["k10-v64-a", "k20-v64-a"])
+def test_long_contexts_are_near_the_sampled_accuracy(reference_dir: Path, name: str) -> None:
+    model = load_model(reference_dir / f"{name}.safetensors")
+    sampled = json.loads((reference_dir / "sampled-accuracy.json").read_text())[name]
+    accuracy = Fraction(sampled["sampled_correct"], sampled["sampled"])
+    certified = SeparableCount().verify(model, SeparableCount().search(model))
+    low = Fraction(certified.correct_at_least, certified.total)
+    high = Fraction(certified.correct_at_most, certified.total)
+    assert accuracy - Fraction(1, 1000) <= low <= accuracy <= high <= low + Fraction(2, 1000)
