@@ -1,9 +1,13 @@
-"""The strategies the mutants are variants of, and one way to exchange a function."""
+"""The strategies the mutants are variants of, and what a table of mutants is made of."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Final
+
+import attrs
+
+from proofs.mutants.patching import Mutant, Patch
 
 _SUB_CUBIC: Final = "EUPU-{}--attn-mean-query+diff--attn-err-{}".format
 
@@ -17,3 +21,18 @@ RECURSIVE: Final = _SUB_CUBIC("mean-query+max-diff", "max-diff-subproduct-recurs
 def constant(result: Any) -> Callable[[Any], Any]:
     """Replace a function by another one, whatever it was."""
     return lambda original: result
+
+
+@attrs.frozen
+class Row:
+    """A mutant that exchanges one function: `why` is the inequality it breaks."""
+
+    name: str
+    strategy: str
+    why: str
+    target: str
+    change: Callable[[Any], Any]
+
+    def mutant(self, prefix: str = "") -> Mutant:
+        """The mutant itself."""
+        return Mutant(prefix + self.name, self.strategy, self.why, (Patch(self.target, self.change),))

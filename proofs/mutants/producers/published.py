@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import attrs
 from torch import Tensor
 
 from certkit.interval import Interval
 from certkit.relax import split_directions
-from proofs.mutants.patching import Mutant, Patch
-from proofs.mutants.producers.names import LOW_RANK, MEAN_QUERY, RECURSIVE, SPECTRAL
+from proofs.mutants.patching import Mutant
+from proofs.mutants.producers.names import LOW_RANK, MEAN_QUERY, RECURSIVE, SPECTRAL, Row
 
 
 def _scaled(factor: float) -> Callable[[Any], Any]:
@@ -90,96 +90,97 @@ def _without_cross_terms(original: Any) -> Any:
     return peel
 
 
+_HOME: Final = "proofs.subcubic"
+_ENDS, _HANDLING = f"{_HOME}.search:attention_on_max", f"{_HOME}.handling:MeanQueryDiff.wrong_logit"
+
+_ROWS: Final[tuple[Row, ...]] = (
+    Row(
+        "least attention only",
+        MEAN_QUERY,
+        "the bound is convex in α: either end may be the larger",
+        _ENDS,
+        _one_end(0),
+    ),
+    Row(
+        "most attention only",
+        MEAN_QUERY,
+        "the bound is convex in α: either end may be the larger",
+        _ENDS,
+        _one_end(1),
+    ),
+    Row(
+        "δ·max R for negative δ",
+        MEAN_QUERY,
+        "for δ < 0 the larger product is δ·min R",
+        _HANDLING,
+        _steepest_always,
+    ),
+    Row(
+        "query error dropped",
+        MEAN_QUERY,
+        "EUPU[q] is not 0",
+        f"{_HOME}.family:direct_bound",
+        _changed("error", 0.0),
+    ),
+    Row(
+        "query error halved",
+        MEAN_QUERY,
+        "e(q) = Σ |dev_j| range_j",
+        f"{_HOME}.family:direct_bound",
+        _changed("error", 0.5),
+    ),
+    Row(
+        "dev and c from two vectors",
+        MEAN_QUERY,
+        "EUPU = v W_U + dev W_U for one v",
+        f"{_HOME}.direct:_around",
+        _other_centre,
+    ),
+    Row(
+        "spread dropped",
+        MEAN_QUERY,
+        "the other tokens write too: (1−α) W",
+        f"{_HOME}.family:output_tables",
+        _changed("spread", 0.0),
+    ),
+    Row(
+        "positions dropped",
+        MEAN_QUERY,
+        "positions write too: max_p PVOU",
+        f"{_HOME}.family:output_tables",
+        _changed("position", 0.0),
+    ),
+    Row(
+        "residual dropped",
+        LOW_RANK,
+        "EQKE = Ã + R",
+        f"{_HOME}.errors:score_split",
+        _no_residual,
+    ),
+    Row(
+        "residual dropped, recursive",
+        RECURSIVE,
+        "EQKE = Ã + R",
+        f"{_HOME}.errors:score_split",
+        _no_residual,
+    ),
+    Row(
+        "σ₁ instead of its bound",
+        SPECTRAL,
+        "R[q,i] − R[q,j] ≤ √2 σ₁(R)",
+        "certkit.relax:product_singular_value",
+        _scaled(0.05),
+    ),
+    Row(
+        "cross terms dropped",
+        LOW_RANK,
+        "u, v need not be singular vectors",
+        f"{_HOME}.split:TwoFactors.peel",
+        _without_cross_terms,
+    ),
+)
+
+
 def published_mutants() -> list[Mutant]:
-    family = "proofs.subcubic"
-    ends, handling = f"{family}.search:attention_on_max", f"{family}.handling:MeanQueryDiff.wrong_logit"
-    rows = [
-        (
-            "least attention only",
-            MEAN_QUERY,
-            "the bound is convex in α: either end may be the larger",
-            ends,
-            _one_end(0),
-        ),
-        (
-            "most attention only",
-            MEAN_QUERY,
-            "the bound is convex in α: either end may be the larger",
-            ends,
-            _one_end(1),
-        ),
-        (
-            "δ·max R for negative δ",
-            MEAN_QUERY,
-            "for δ < 0 the larger product is δ·min R",
-            handling,
-            _steepest_always,
-        ),
-        (
-            "query error dropped",
-            MEAN_QUERY,
-            "EUPU[q] is not 0",
-            f"{family}.family:direct_bound",
-            _changed("error", 0.0),
-        ),
-        (
-            "query error halved",
-            MEAN_QUERY,
-            "e(q) = Σ |dev_j| range_j",
-            f"{family}.family:direct_bound",
-            _changed("error", 0.5),
-        ),
-        (
-            "dev and c from two vectors",
-            MEAN_QUERY,
-            "EUPU = v W_U + dev W_U for one v",
-            f"{family}.direct:_around",
-            _other_centre,
-        ),
-        (
-            "spread dropped",
-            MEAN_QUERY,
-            "the other tokens write too: (1−α) W",
-            f"{family}.family:output_tables",
-            _changed("spread", 0.0),
-        ),
-        (
-            "positions dropped",
-            MEAN_QUERY,
-            "positions write too: max_p PVOU",
-            f"{family}.family:output_tables",
-            _changed("position", 0.0),
-        ),
-        (
-            "residual dropped",
-            LOW_RANK,
-            "EQKE = Ã + R",
-            f"{family}.errors:score_split",
-            _no_residual,
-        ),
-        (
-            "residual dropped, recursive",
-            RECURSIVE,
-            "EQKE = Ã + R",
-            f"{family}.errors:score_split",
-            _no_residual,
-        ),
-        (
-            "σ₁ instead of its bound",
-            SPECTRAL,
-            "R[q,i] − R[q,j] ≤ √2 σ₁(R)",
-            "certkit.relax:product_singular_value",
-            _scaled(0.05),
-        ),
-        (
-            "cross terms dropped",
-            LOW_RANK,
-            "u, v need not be singular vectors",
-            f"{family}.split:TwoFactors.peel",
-            _without_cross_terms,
-        ),
-    ]
-    return [
-        Mutant(f"sub-cubic: {name}", s, why, (Patch(target, change),))
-        for name, s, why, target, change in rows
-    ]
+    """The published family's mutants."""
+    return [row.mutant("sub-cubic: ") for row in _ROWS]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import torch
 from torch import Tensor
 
-from proofs.mutants.patching import Mutant, Patch
-from proofs.mutants.producers.names import constant
+from proofs.mutants.patching import Mutant
+from proofs.mutants.producers.names import Row, constant
 
 
 def _upper_weight_always(lower: Tensor, upper: Tensor, value: Tensor) -> Tensor:
@@ -68,74 +68,78 @@ def _half_the_tokens(original: Any) -> Any:
     return lambda a, dim: original(a, dim) * 0.5
 
 
+_HOME: Final = "proofs.separable"
+_NUMERATOR, _BANDS = f"{_HOME}.numerator:scale_up", f"{_HOME}.bands:scale_up"
+_SIGN: Final = "a negative value is largest with the least weight"
+
+_ROWS: Final[tuple[Row, ...]] = (
+    Row(
+        "cubic: one position for all",
+        "cubic",
+        "PVOU differs by position",
+        "proofs.cubic:_bounds",
+        _first_position,
+    ),
+    Row("cubic: direct path dropped", "cubic", "EUPU[q] is not 0", "proofs.cubic:_bounds", _without_direct),
+    Row(
+        "cubic: mean for maximum over x",
+        "cubic",
+        "every x must be beaten",
+        "proofs.cubic:max_over_others",
+        _less_than_max,
+    ),
+    Row(
+        "separable-gap: sign rule ignored",
+        "separable-gap+low-rank",
+        _SIGN,
+        _BANDS,
+        constant(_upper_weight_always),
+    ),
+    Row(
+        "separable-gap: lower weights",
+        "separable-gap+low-rank",
+        _SIGN,
+        _BANDS,
+        constant(_lower_weight_always),
+    ),
+    Row(
+        "separable-exact: lower weights",
+        "separable-exact",
+        _SIGN,
+        _NUMERATOR,
+        constant(lambda lo, hi, v: _lower_weight_always(lo * 0.5, hi, v)),
+    ),
+    Row(
+        "separable-tail: query term dropped",
+        "separable-tail",
+        "the query's term is part of the sum",
+        f"{_HOME}.alive:class_worst",
+        _free_of_max,
+    ),
+    Row(
+        "separable-tail: query factor dropped",
+        "separable-tail",
+        "e^{λ f(q)} is a factor",
+        f"{_HOME}.tail:failing_upper",
+        _no_query_term,
+    ),
+    Row(
+        "separable-tail: sums halved",
+        "separable-tail",
+        "Σ_t runs over all tokens",
+        f"{_HOME}.tail:sum_positive_up",
+        _half_the_tokens,
+    ),
+    Row(
+        "separable-gap: norms halved",
+        "separable-gap+low-rank",
+        "Cauchy–Schwarz",
+        f"{_HOME}.scores:norm_upper",
+        lambda f: lambda x, dim: f(x, dim) * 0.1,
+    ),
+)
+
+
 def separable_mutants() -> list[Mutant]:
-    home = "proofs.separable"
-    numerator, bands = f"{home}.numerator:scale_up", f"{home}.bands:scale_up"
-    sign = "a negative value is largest with the least weight"
-    rows = [
-        (
-            "cubic: one position for all",
-            "cubic",
-            "PVOU differs by position",
-            "proofs.cubic:_bounds",
-            _first_position,
-        ),
-        ("cubic: direct path dropped", "cubic", "EUPU[q] is not 0", "proofs.cubic:_bounds", _without_direct),
-        (
-            "cubic: mean for maximum over x",
-            "cubic",
-            "every x must be beaten",
-            "proofs.cubic:max_over_others",
-            _less_than_max,
-        ),
-        (
-            "separable-gap: sign rule ignored",
-            "separable-gap+low-rank",
-            sign,
-            bands,
-            constant(_upper_weight_always),
-        ),
-        (
-            "separable-gap: lower weights",
-            "separable-gap+low-rank",
-            sign,
-            bands,
-            constant(_lower_weight_always),
-        ),
-        (
-            "separable-exact: lower weights",
-            "separable-exact",
-            sign,
-            numerator,
-            constant(lambda lo, hi, v: _lower_weight_always(lo * 0.5, hi, v)),
-        ),
-        (
-            "separable-tail: query term dropped",
-            "separable-tail",
-            "the query's term is part of the sum",
-            f"{home}.alive:class_worst",
-            _free_of_max,
-        ),
-        (
-            "separable-tail: query factor dropped",
-            "separable-tail",
-            "e^{λ f(q)} is a factor",
-            f"{home}.tail:failing_upper",
-            _no_query_term,
-        ),
-        (
-            "separable-tail: sums halved",
-            "separable-tail",
-            "Σ_t runs over all tokens",
-            f"{home}.tail:sum_positive_up",
-            _half_the_tokens,
-        ),
-        (
-            "separable-gap: norms halved",
-            "separable-gap+low-rank",
-            "Cauchy–Schwarz",
-            f"{home}.scores:norm_upper",
-            lambda f: lambda x, dim: f(x, dim) * 0.1,
-        ),
-    ]
-    return [Mutant(name, s, why, (Patch(target, change),)) for name, s, why, target, change in rows]
+    """The mutants of the cubic and the separable strategies."""
+    return [row.mutant() for row in _ROWS]
