@@ -21,7 +21,7 @@ import torch
 
 from proofs.model import Model, load_model
 from proofs.proving import run_search, run_verify
-from proofs.strategy import AnyStrategy, Family, StrategyError, select
+from proofs.strategy import AnyStrategy, ComplexityClass, Family, StrategyError, select
 from proofs.workspace import Workspace
 
 
@@ -116,18 +116,30 @@ def table(points: Sequence[Point]) -> list[str]:
 
 
 def rivals(points: Sequence[Point]) -> list[str]:
-    """For each class of published proofs: its best, and the best of ours within that one's work."""
+    """For each class of published proofs its best, and the best of ours at no more work of each kind.
+
+    The last column looks only at ours of the same class or one whose work grows more slowly.
+    """
     ours = [p for p in points if p.family == Family.SEPARABLE]
-    rows = ["| class | best published | operations | best of ours at no more | operations |"]
-    rows.append("|---|---|---|---|---|")
     theirs = [p for p in points if p.family == Family.PUBLISHED]
+    rows = ["| class | best published | operations | ours at no more | ours of the class at no more |"]
+    rows.append("|---|---|---|---|---|")
     for name in dict.fromkeys(p.complexity_class for p in theirs):
         best = max((p for p in theirs if p.complexity_class == name), key=lambda p: p.correct)
         within = [p for p in ours if p.flops <= best.flops and p.operations <= best.operations]
-        rival = max(within, key=lambda p: p.correct, default=None)
-        answer = f"{_digits(rival.bound)} `{rival.strategy}` | {rival.operations:,}" if rival else "none | "
-        rows.append(f"| {name} | {_digits(best.bound)} `{best.strategy}` | {best.operations:,} | {answer} |")
+        of_class = [p for p in within if _GROWTH.index(p.complexity_class) >= _GROWTH.index(name)]
+        answers = " | ".join(map(_best, (within, of_class)))
+        rows.append(f"| {name} | {_digits(best.bound)} `{best.strategy}` | {best.operations:,} | {answers} |")
     return rows
+
+
+_GROWTH = [str(found) for found in ComplexityClass]
+"""Complexity classes, fastest growing first."""
+
+
+def _best(points: Sequence[Point]) -> str:
+    best = max(points, key=lambda p: p.correct, default=None)
+    return f"{_digits(best.bound)} `{best.strategy}` ({best.operations:,})" if best else "none"
 
 
 def draw(points: Sequence[Point], title: str, path: Path) -> None:
