@@ -18,7 +18,7 @@ __all__ = ["CountPlan", "plan_counts"]
 
 BINS: Final = 256
 COARSE_BINS: Final = 64
-ROWS: Final = 3
+ROWS: Final = 6
 """Rows counted at most, in V²."""
 _OFFSET: Final = 0.06
 """In widths."""
