@@ -7,7 +7,7 @@ Members are sorted by the number of their sequences: the first one a strategy br
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 import torch
@@ -228,9 +228,9 @@ def _built() -> Iterator[Specimen]:
         yield _made(f"direct-path-{at}", "one query pushes one wrong output", _direct_path(sizes))
 
 
-def random_specimens(sizes: Sizes, seeds: range) -> Iterator[Specimen]:
-    """A random model of each kind for each seed."""
-    for kind in Kind:
+def random_specimens(sizes: Sizes, seeds: range, kinds: Iterable[Kind] = tuple(Kind)) -> Iterator[Specimen]:
+    """A random model of each of the kinds for each seed."""
+    for kind in kinds:
         for seed in seeds:
             name = f"{kind}-v{sizes.vocab}-k{sizes.n_ctx}-s{seed}"
             yield _made(name, f"random, {kind} (see certkit.testing.models)", tiny_weights(kind, sizes, seed))
@@ -238,12 +238,16 @@ def random_specimens(sizes: Sizes, seeds: range) -> Iterator[Specimen]:
 
 @functools.cache
 def zoo() -> tuple[Specimen, ...]:
-    """All built specimens and two random models of each kind in two sizes, smallest first.
+    """All built specimens, and random models: many very small ones, two of each kind in two sizes.
+
+    The smallest come first.
 
     >>> max(specimen.sequences for specimen in zoo()) <= 8**4
     True
     """
     members = [*_edges(), *_built()]
+    for sizes in (Sizes(2, 2, 2, 2), Sizes(3, 2), Sizes(3, 3)):
+        members += random_specimens(sizes, range(12), (Kind.GAUSSIAN,))
     members += random_specimens(Sizes(4, 3), range(2))
     members += random_specimens(Sizes(6, 4, 5, 4), range(2))
     return tuple(sorted(members, key=lambda specimen: specimen.sequences))
