@@ -176,7 +176,10 @@ def matmul(a: Bounds, b: Bounds) -> Bounds:
     radius.add_(absolute)
     block = torch.empty(2, *radius.shape, dtype=torch.float64, device=radius.device)
     lo, hi = block.unbind()
-    torch.matmul(a_mid, b_mid, out=lo)
+    if min(a_mid.ndim, b_mid.ndim) > 1:
+        torch.matmul(a_mid, b_mid, out=lo)
+    else:  # torch would resize ``out`` for a vector
+        lo.copy_(torch.matmul(a_mid, b_mid))
     torch.add(lo, radius, out=hi)
     lo.sub_(radius)
     if not math.isfinite(float(block.sum())):

@@ -130,13 +130,18 @@ class SvdQuery(DirectPath):
         return model.vocab + model.vocab * model.d_model + 2
 
 
+_FAR = 2.0**31
+"""Multiples of a unit vector are proposed up to this size, within what verification accepts."""
+
+
 def _nearest_multiple(rows: Tensor, direction: Tensor, spread: Tensor) -> Tensor:
     """The t that minimises ``Σ_{q,j} |rows[q,j] − t·direction[j]| · spread[j]`` (0 where direction is 0)."""
     weight = (direction.abs() * spread).expand_as(rows).reshape(-1)
     ratio = (rows / torch.where(direction == 0, 1.0, direction)).reshape(-1)
     order = ratio.argsort()
     passed = weight[order].cumsum(0)
-    return ratio[order][torch.searchsorted(passed, passed[-1] / 2).clamp(max=len(order) - 1)]
+    found = ratio[order][torch.searchsorted(passed, passed[-1] / 2).clamp(max=len(order) - 1)]
+    return found.clamp(-_FAR, _FAR)  # where only noise in the direction has weight, any multiple will do
 
 
 @attrs.frozen
