@@ -179,6 +179,26 @@ def _perturbed(seed: int) -> dict[str, Tensor]:
     return weights
 
 
+def _far_tokens(seed: int) -> dict[str, Tensor]:
+    """A wild random model in which, far below the maximum, little attention meets little harm.
+
+    Seen to fool a bound of a band of tokens by its largest weight times its largest gain, both of which
+    belong to other tokens: for negative gains that product is too small.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def uniform(low: float, high: float) -> float:
+        return low + (high - low) * torch.rand((), generator=generator).item()
+
+    skilled = skilled_weights(Sizes(6, 2, 4, 3), uniform(-3.0, 3.0), uniform(0.5, 8.0))
+    noise = 10 ** uniform(-1.0, 1.0)
+    weights = {}
+    for name, tensor in skilled.items():
+        drawn = torch.randn(*tensor.shape, generator=generator, dtype=torch.float64)
+        weights[name] = tensor + noise * drawn * (uniform(0.0, 1.0) < 0.7)
+    return weights
+
+
 def _saturated(sizes: Sizes) -> dict[str, Tensor]:
     """Scores of thousands: every e^score overflows or underflows binary64 unless it is normalised."""
     return _float32(skilled_weights(sizes, 3000.0, 2.0))
@@ -214,6 +234,7 @@ def _built() -> Iterator[Specimen]:
             yield _made(f"cancelling-v{v}-k{k}-s{seed}", trap, weights)
     trap = "attention on the maximum does harm"
     yield _made("harmful-attention-v3-k2", trap, _harmful_attention(Sizes(3, 2)))
+    yield _made("far-tokens-v6-k2", "a band's largest weight and gain are not one token's", _far_tokens(2244))
     for seed in (29, 102, 122):
         yield _made(f"perturbed-s{seed}", "a bound with a step left out", _perturbed(seed))
     for seed in range(4):

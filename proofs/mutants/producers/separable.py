@@ -17,8 +17,9 @@ def _upper_weight_always(lower: Tensor, upper: Tensor, value: Tensor) -> Tensor:
     return torch.where(value == -torch.inf, value, upper * value)
 
 
-def _lower_weight_always(lower: Tensor, upper: Tensor, value: Tensor) -> Tensor:
-    return torch.where(value == -torch.inf, value, lower * value)
+def _half_the_lower_weight(lower: Tensor, upper: Tensor, value: Tensor) -> Tensor:
+    """Far too little weight, whatever the sign."""
+    return torch.where(value == -torch.inf, value, lower * 0.5 * value)
 
 
 def _first_position(original: Any) -> Any:
@@ -96,18 +97,18 @@ _ROWS: Final[tuple[Row, ...]] = (
         constant(_upper_weight_always),
     ),
     Row(
-        "separable-gap: lower weights",
-        "separable-gap+low-rank",
-        _SIGN,
-        _BANDS,
-        constant(_lower_weight_always),
+        "separable-gap: clamp missing",
+        "separable-gap",
+        "two separate maxima bound a product only if neither is negative",
+        f"{_HOME}.bands:_band",
+        constant(lambda weight, gain, direct: weight * (gain + direct)),
     ),
     Row(
-        "separable-exact: lower weights",
+        "separable-exact: weights halved",
         "separable-exact",
         _SIGN,
         _NUMERATOR,
-        constant(lambda lo, hi, v: _lower_weight_always(lo * 0.5, hi, v)),
+        constant(_half_the_lower_weight),
     ),
     Row(
         "separable-tail: query term dropped",
