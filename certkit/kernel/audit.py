@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from certkit.kernel.counting import check_entry, contribution
 from certkit.kernel.counts import check_count
+from certkit.kernel.execution import Execution
 from certkit.kernel.model import Model
 from certkit.kernel.reader import Entry, Statement, read_certificate
 from certkit.kernel.sets import PRECISIONS, SetRule, never_fails
@@ -41,13 +42,13 @@ def audit(certificate: str, model: str, sample: int | None = None, jobs: int = 1
     finding: Finding | None = None
     try:
         statement, entries = read_certificate(certificate)
-        _check_semantics(statement)
+        _check_semantics(statement, entries)
         weights = read_weights(model)
         if weights.sha256 != statement.model:
             raise Finding(
                 "refuted", "model", f"the certificate is about another model, {statement.model[:64]!r}"
             )
-        subject = Model(weights)
+        subject = Execution(weights) if statement.semantics == "float32" else Model(weights)
         total = subject.vocab**subject.k
         check_claim(statement, entries, subject)
         chosen = list(entries)
@@ -71,11 +72,13 @@ def audit(certificate: str, model: str, sample: int | None = None, jobs: int = 1
     return Verdict(*where, correct, total, drawn, bits, seconds, example, kernel_sha256())
 
 
-def _check_semantics(statement: Statement) -> None:
+def _check_semantics(statement: Statement, entries: tuple[Entry, ...]) -> None:
     if statement.task != "max-of-k":
         raise Finding("refused", "task", f"task {statement.task[:40]!r} is unknown to this auditor")
-    if statement.semantics != "real":
+    if statement.semantics not in ("real", "float32"):
         raise Finding("refused", "semantics", f"{statement.semantics[:40]!r} is unknown to this auditor")
+    if statement.semantics == "float32" and any(entry.kind != "sets" for entry in entries):
+        raise Finding("refused", "semantics", "a float32 claim is audited if it has cells and boxes alone")
 
 
 def check_claim(statement: Statement, entries: tuple[Entry, ...], model: Model) -> None:

@@ -13,7 +13,7 @@ model is correct on a sequence of the class (q, m) exactly if Σ_p exp(score_p)�
 from __future__ import annotations
 
 from functools import lru_cache
-from operator import sub
+from operator import add, sub
 
 from flint import arb, ctx, fmpz_mat
 
@@ -25,6 +25,8 @@ from certkit.kernel.weights import Matrix, Weights
 class Model:
     """Sizes, model digest, and the exact tables above."""
 
+    executed = False  # whether gains and weights allow for the rounding of executions
+
     def __init__(self, weights: Weights) -> None:
         self.sha256, w = weights.sha256, weights.matrices
         size = {name: (len(matrix.rows), len(matrix.rows[0])) for name, matrix in w.items()}
@@ -35,16 +37,13 @@ class Model:
             refuse("model", f"the shapes of the tensors do not fit together: {size}")
         if self.k * self.vocab.bit_length() > 13_000:
             refuse("model", "more than 10^3900 sequences")
-        last = Matrix([w["W_pos"].rows[-1]] * self.vocab, w["W_pos"].exponent)
-        (embedded, positioned), exponent = _align(w["W_E"], last)
-        sums = [list(map(int.__add__, a, b)) for a, b in zip(embedded, positioned, strict=True)]
-        query = Matrix(sums, exponent)
-        asked = _product(query, w["W_Q"])
-        keys = [_turned(_product(w[name], w["W_K"])) for name in ("W_E", "W_pos")]
-        (self.token, self.place), self.score_exponent = _align(*(_product(asked, key) for key in keys))
-        out = _product(_product(w["W_V"], w["W_O"]), w["W_U"])
-        paths = _product(w["W_E"], out), _product(w["W_pos"], out), _product(query, w["W_U"])
-        (self.evou, self.pvou, self.eupu), self.exponent = _align(*map(_turned, paths))
+        query = queries(w)
+        asked = product(query, w["W_Q"])
+        keys = [turned(product(w[name], w["W_K"])) for name in ("W_E", "W_pos")]
+        (self.token, self.place), self.score_exponent = align(*(product(asked, key) for key in keys))
+        out = product(product(w["W_V"], w["W_O"]), w["W_U"])
+        paths = product(w["W_E"], out), product(w["W_pos"], out), product(query, w["W_U"])
+        (self.evou, self.pvou, self.eupu), self.exponent = align(*map(turned, paths))
 
     def gains(self, q: int, m: int, x: int) -> tuple[list[int], list[int]]:
         """Return exact lists G (by token ≤ m) and c (by position) with gain_p(t, x) = G[t] + c[p]."""
@@ -52,21 +51,38 @@ class Model:
         tokens = list(map(sub, self.evou[x][: m + 1], self.evou[m]))
         return tokens, [direct + a - b for a, b in zip(self.pvou[x], self.pvou[m], strict=True)]
 
+    def least_gains(self, q: int, m: int, x: int) -> tuple[list[int], list[int]]:
+        """Return the same as lower bounds: no different where gains are exact."""
+        return self.gains(q, m, x)
+
+    def doubts(self, q: int, m: int) -> tuple[list[arb], list[arb]]:
+        """Return, by token ≤ m and by position, balls for what a score may be off by: nothing."""
+        return [arb(0)] * (m + 1), [arb(0)] * self.k
+
     def score_unit(self) -> arb:
         """Return the unit of the scores, at the current precision."""
         return arb(1) / (arb(self.d_head).sqrt() * arb(2) ** self.score_exponent)
 
 
-def _product(a: Matrix, b: Matrix) -> Matrix:
-    product = fmpz_mat(a.rows) * fmpz_mat(b.rows)
-    return Matrix([[int(number) for number in row] for row in product.tolist()], a.exponent + b.exponent)
+def queries(w: dict[str, Matrix]) -> Matrix:
+    """Return W_E + W_pos[K−1], by query token."""
+    last = Matrix([w["W_pos"].rows[-1]] * len(w["W_E"].rows), w["W_pos"].exponent)
+    (embedded, positioned), exponent = align(w["W_E"], last)
+    return Matrix([list(map(add, a, b)) for a, b in zip(embedded, positioned, strict=True)], exponent)
 
 
-def _turned(a: Matrix) -> Matrix:
+def product(a: Matrix, b: Matrix) -> Matrix:
+    """Return the exact product."""
+    rows = (fmpz_mat(a.rows) * fmpz_mat(b.rows)).tolist()
+    return Matrix([[int(number) for number in row] for row in rows], a.exponent + b.exponent)
+
+
+def turned(a: Matrix) -> Matrix:
+    """Return the transpose."""
     return Matrix([list(column) for column in zip(*a.rows, strict=True)], a.exponent)
 
 
-def _align(*matrices: Matrix) -> tuple[list[list[list[int]]], int]:
+def align(*matrices: Matrix) -> tuple[list[list[list[int]]], int]:
     """Return the rows of all matrices over one common exponent, and that exponent."""
     exponent = max(a.exponent for a in matrices)
     return [[[n << exponent - a.exponent for n in row] for row in a.rows] for a in matrices], exponent
@@ -83,8 +99,14 @@ class Attention:
         self.bits, self.unit = bits, model.score_unit()
         tokens, places = model.token[q][: m + 1], model.place[q]
         self.top = max(tokens) + max(places)
-        self.token = [((score - max(tokens)) * self.unit).exp() for score in tokens]
-        self.place = [((score - max(places)) * self.unit).exp() for score in places]
+        by_token, by_place = model.doubts(q, m)
+        self.token = _exponentials(tokens, self.unit, by_token)
+        self.place = _exponentials(places, self.unit, by_place)
+
+
+def _exponentials(scores: list[int], unit: arb, doubts: list[arb]) -> list[arb]:
+    most = max(scores)
+    return [((s - most) * unit + doubt).exp() for s, doubt in zip(scores, doubts, strict=True)]
 
 
 class Grid:

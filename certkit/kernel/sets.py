@@ -9,6 +9,7 @@ sum is exact but for the width of the enclosures and the upward rounding of sums
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import NoReturn, Protocol
 
 from flint import arb, ctx, fmpz
@@ -44,17 +45,22 @@ class GridTerms:
     """Integers ``low(p, t) ≤ f_p(t)/factor ≤ high[p][t]``; both are 0 where the gain is 0."""
 
     def __init__(self, model: Model, entry: Entry, x: int, bits: int) -> None:
-        self._tokens, self._places = model.gains(entry.q, entry.m, x)
+        self._model, self._where = model, (entry.q, entry.m, x)
+        tokens, places = model.gains(*self._where)
         self._grid = grid(model, entry.q, entry.m, bits)
         self.high: list[list[int]] = []
-        for extra, low, high in zip(self._places, self._grid.low, self._grid.high, strict=True):
-            gains = [gain + extra for gain in self._tokens]  # exact
+        for extra, low, high in zip(places, self._grid.low, self._grid.high, strict=True):
+            gains = [gain + extra for gain in tokens]  # exact
             # a positive gain is largest with the high end of its weight, a negative one with the low end
             self.high.append([g * (b if g > 0 else a) for g, a, b in zip(gains, low, high, strict=True)])
 
+    @cached_property
+    def _least(self) -> tuple[list[int], list[int]]:
+        return self._model.least_gains(*self._where)
+
     def low(self, p: int, t: int) -> int:
         """A lower bound of one term."""
-        gain = self._tokens[t] + self._places[p]
+        gain = self._least[0][t] + self._least[1][p]
         return gain * (self._grid.low if gain > 0 else self._grid.high)[p][t]
 
 
@@ -62,18 +68,20 @@ class BallTerms:
     """The same in dyadics, each with `bits` significant bits: slower, at any distance between the weights."""
 
     def __init__(self, model: Model, entry: Entry, x: int, bits: int) -> None:
+        self._least = model.least_gains(entry.q, entry.m, x)
         tokens, places = model.gains(entry.q, entry.m, x)
-        weight = attention(model, entry.q, entry.m, bits)
+        self._weight = weight = attention(model, entry.q, entry.m, bits)
         ctx.prec = bits  # each ball encloses its term whatever the precision; more bits make it smaller
-        self._balls = [
+        balls = [
             [t * p * fmpz(gain + extra) for t, gain in zip(weight.token, tokens, strict=True)]
             for p, extra in zip(weight.place, places, strict=True)
         ]
-        self.high = [[ball.upper() for ball in row] for row in self._balls]
+        self.high = [[ball.upper() for ball in row] for row in balls]
 
     def low(self, p: int, t: int) -> arb:
         """A lower bound of one term."""
-        return self._balls[p][t].lower()
+        gain = fmpz(self._least[0][t] + self._least[1][p])
+        return (self._weight.token[t] * self._weight.place[p] * gain).lower()
 
 
 def terms(model: Model, entry: Entry, x: int, bits: int) -> Terms:
@@ -154,10 +162,13 @@ def fails(model: Model, view: Terms, entry: Entry, sequence: Tokens, x: int) -> 
     """Whether the sequence certainly fails for x: its lower sum is not negative, or it is an exact tie.
 
     In a tie the gains of equal scores add up to 0, so the sum is exactly 0 whatever the exponentials are.
+    (That is a tie of the reals; an execution may round it either way.)
     """
     whole = (*sequence, entry.q)
     if sum(view.low(p, t) for p, t in enumerate(whole)) >= 0:
         return True
+    if model.executed:
+        return False
     tokens, places = model.gains(entry.q, entry.m, x)
     by_score: dict[int, int] = {}
     for p, t in enumerate(whole):

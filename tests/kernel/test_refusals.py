@@ -159,7 +159,8 @@ def test_wrong_shapes_are_unreadable_even_when_sealed(name: str, model_path: str
 
 REFUSED_STATEMENTS: dict[str, tuple[Callable[[Document], object], str]] = {
     "task": (set_field(STATEMENT, "task", value="sum-of-k"), "task"),
-    "float32": (set_field(STATEMENT, "semantics", value="float32"), "semantics"),
+    "float16": (set_field(STATEMENT, "semantics", value="float16"), "semantics"),
+    "Float32": (set_field(STATEMENT, "semantics", value="Float32"), "semantics"),
     "semantics": (set_field(STATEMENT, "semantics", value="Real"), "semantics"),
 }
 
