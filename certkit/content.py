@@ -29,6 +29,7 @@ from certkit.runs import (
     positive_zero,
     run_has,
     run_intersection,
+    run_mask,
     run_size,
 )
 
@@ -179,10 +180,11 @@ class SetContent:
             for other in self.cells[:i]:
                 if cell.n == other.n and (cell.n == 0 or run_intersection(cell.allowed, other.allowed)):
                     raise ValueError(f"cells overlap at q={self.q}, m={self.m}: {other} and {cell}")
+        masks = [tuple(map(run_mask, box.positions)) for box in self.boxes]
         for i, box in enumerate(self.boxes):
-            for second in self.boxes[:i]:
-                if self._boxes_meet(second, box):
-                    raise ValueError(f"boxes overlap at q={self.q}, m={self.m}: {second} and {box}")
+            for j in range(i):
+                if all(map(int.__and__, masks[i], masks[j])) and self._boxes_meet(self.boxes[j], box):
+                    raise ValueError(f"boxes overlap at q={self.q}, m={self.m}: {self.boxes[j]} and {box}")
             for cell in self.cells:
                 if self._box_meets_cell(box, cell):
                     raise ValueError(f"a box and a cell overlap at q={self.q}, m={self.m}: {box} and {cell}")

@@ -74,6 +74,15 @@ def run_intersection(first: Runs, second: Runs) -> Runs:
     return tuple(flat)
 
 
+def run_mask(runs: Runs) -> int:
+    """Return the integer whose bit t is set for each token t of `runs`: sets meet if ``a & b`` is not 0.
+
+    >>> bin(run_mask((0, 2, 5, 5)))
+    '0b100111'
+    """
+    return sum((2 << high) - (1 << low) for low, high in run_pairs(runs))
+
+
 def run_pairs(runs: Runs) -> Iterator[tuple[int, int]]:
     return zip(runs[::2], runs[1::2], strict=True)
 
