@@ -1,13 +1,16 @@
-"""Progress bars on standard error; what is computed knows nothing of them."""
+"""Progress on standard error: a bar on a terminal, lines elsewhere. What is computed knows nothing of it."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+from rich.text import Text
 
 from proofs.training import Progress, Watch
 
@@ -24,6 +27,35 @@ def new_bar(console: Console | None = None) -> Bar:
         TextColumn("{task.fields[note]}"),
         console=console or Console(stderr=True),
     )
+
+
+class Lines:
+    """Progress for a log file: a line when `every` seconds have passed, with an estimate of the time left."""
+
+    def __init__(
+        self,
+        what: str,
+        console: Console | None = None,
+        every: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._what, self._every, self._clock = what, every, clock
+        self._console = console or Console(stderr=True)
+        self._began = self._last = clock()
+
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        """Say how far it is, unless the last line is younger than `every` seconds."""
+        now = self._clock()
+        if now - self._last < self._every:
+            return
+        self._last, gone = now, now - self._began
+        left = f", about {_clock_time(gone * (total - done) / done)} left" if done else ""
+        text = f"{self._what}: {done:,} of {total:,} in {_clock_time(gone)}{left}"
+        self._console.print(Text(f"{text}, {note}" if note else text), soft_wrap=True)
+
+
+def _clock_time(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
 
 
 @contextlib.contextmanager

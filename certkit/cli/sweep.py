@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -15,7 +15,7 @@ from certkit.cli.exits import CliError, Exit
 from certkit.cli.inputs import writable_folder
 from certkit.cli.models import require_sound_machine
 from certkit.cli.output import log_console, result_console
-from proofs.progress import new_bar
+from proofs.progress import Lines, new_bar
 from proofs.strategy import select
 from proofs.sweep import Limits, Local, Outcome, Remote, Status, Sweep, SweepProgress, ledger_path, run_sweep
 
@@ -78,8 +78,8 @@ def sweep(
         retry=retry,
     )
     require_sound_machine()
-    with _bar() as bar:
-        failures = run_sweep(plan, bar)
+    with _watch() as watch:
+        failures = run_sweep(plan, watch)
     return _conclude(out, failures)
 
 
@@ -91,30 +91,26 @@ def _limits(seconds: float, megabytes: int) -> Limits:
     return Limits(seconds, megabytes)
 
 
-class _Watch:
-    """Progress on stderr: a bar on a terminal, else nothing until the end."""
-
-    def __init__(self) -> None:
-        self.bar = new_bar(log_console())
-        self.task = self.bar.add_task("proving", total=None, note="")
-
-    def __call__(self, progress: SweepProgress) -> None:
-        last = progress.last
-        name = "" if last is None else f"{Path(last.job.model.path).stem} {last.job.strategy}"
-        # what was finished before is not counted, so that the time left is that of this run
-        note = f"{progress.before} before, {progress.failed} failed  {name}"[:60]
-        self.bar.update(self.task, completed=progress.done, total=progress.total - progress.before, note=note)
-
-
 @contextmanager
-def _bar() -> Iterator[_Watch]:
-    """The progress of a sweep, shown while the context lasts if stderr is a terminal."""
-    watch = _Watch()
+def _watch() -> Iterator[Callable[[SweepProgress], None]]:
+    """Show the progress of a sweep while the context lasts: a bar on a terminal, else a line every minute.
+
+    What was finished before is not counted, so that the time left is that of this run.
+    """
     if not sys.stderr.isatty():
-        yield watch
+        lines = Lines("proving", log_console())
+        yield lambda p: lines(p.done, p.total - p.before, f"{p.before:,} before, {p.failed:,} failed")
         return
-    with watch.bar:
-        yield watch
+    with new_bar(log_console()) as bar:
+        task = bar.add_task("proving", total=None, note="")
+
+        def show(progress: SweepProgress) -> None:
+            last = progress.last
+            name = "" if last is None else f"{Path(last.job.model.path).stem} {last.job.strategy}"
+            note = f"{progress.before} before, {progress.failed} failed  {name}"[:60]
+            bar.update(task, completed=progress.done, total=progress.total - progress.before, note=note)
+
+        yield show
 
 
 def _conclude(folder: Path, failures: Sequence[Outcome]) -> int:

@@ -1,0 +1,28 @@
+"""Progress for a log file."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from proofs.progress import Lines
+
+
+def test_lines_come_at_most_every_minute_and_estimate_the_rest() -> None:
+    stream, now = io.StringIO(), [0.0]
+    lines = Lines("proving", Console(file=stream, width=200), every=60, clock=lambda: now[0])
+    for now[0], done in ((1.0, 1), (59.9, 3), (60.0, 25), (61.0, 26), (120.0, 50)):
+        lines(done, 100, "0 failed")
+    assert stream.getvalue().splitlines() == [
+        "proving: 25 of 100 in 0:01:00, about 0:03:00 left, 0 failed",
+        "proving: 50 of 100 in 0:02:00, about 0:02:00 left, 0 failed",
+    ]
+
+
+def test_nothing_done_gives_no_estimate() -> None:
+    stream, now = io.StringIO(), [0.0]
+    lines = Lines("proving", Console(file=stream, width=200), every=60, clock=lambda: now[0])
+    now[0] = 90.0
+    lines(0, 7)
+    assert stream.getvalue() == "proving: 0 of 7 in 0:01:30\n"
