@@ -34,6 +34,11 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ),
     ("diff", "certkit.cli.combine:diff", "Compare what two certificates of one model prove."),
     ("sweep", "certkit.cli.sweep:sweep", "Prove many strategies on many models, resumable."),
+    (
+        "audit-sweep",
+        "certkit.cli.audit_sweep:audit_sweep",
+        "Audit the certificates of a sweep, all or a sample.",
+    ),
     ("report", "certkit.cli.report:report", "Make tables, figures and one page of a sweep's results."),
     ("strategies", "certkit.cli.strategies:strategies", "List the proof strategies."),
     ("new-strategy", "certkit.cli.new_strategy:new_strategy", "Start a strategy of your own."),

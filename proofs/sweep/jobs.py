@@ -153,6 +153,25 @@ def outcome_from_json(text: str) -> Outcome:
     return _CONVERTER.structure(json.loads(text), Outcome)
 
 
+@attrs.frozen
+class Audited:
+    """What the auditor found in one certificate of a sweep.
+
+    Attributes:
+        certificate: digest of statement and proof, the certificate's name in the store.
+        auditor: digest of the auditor's code.
+        verdict: ``verified``, or what else `certkit.kernel.audit` says.
+        place: rule and place of what was found, empty if verified.
+        seconds: the audit took.
+    """
+
+    certificate: str
+    auditor: str
+    verdict: str
+    place: str
+    seconds: float
+
+
 def as_row(value: Proof | Facts) -> dict[str, Any]:
     """The fields by name, for the ledger."""
     return attrs.asdict(value)

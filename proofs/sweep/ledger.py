@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import attrs
 
-from proofs.sweep.jobs import FINAL, Facts, Job, ModelFile, Outcome, Proof, as_row
+from proofs.sweep.jobs import FINAL, Audited, Facts, Job, ModelFile, Outcome, Proof, as_row
 
 _SCHEMA: Final = 1
 _NAMES: Final = ("models", "facts", "results")
@@ -39,6 +39,7 @@ CREATE TABLE IF NOT EXISTS results (
     status TEXT, reason TEXT, seconds REAL, {_columns(Proof)},
     PRIMARY KEY (sha256, strategy, version, semantics)
 ) STRICT;
+CREATE TABLE IF NOT EXISTS audits ({_columns(Audited)}, PRIMARY KEY (certificate, auditor)) STRICT;
 """
 
 
@@ -143,6 +144,24 @@ class Ledger:
         done = {tuple(row)[:4] for row in rows if row["status"] in FINAL or not retry}
         done |= {(row["sha256"], "", 0, "") for row in facts}
         return [job for job in jobs if job.key not in done]
+
+    def certified(self) -> dict[str, str]:
+        """The digest of every certificate, with the path of the model that it is about."""
+        query = (
+            "SELECT certificate, path FROM results JOIN models USING (sha256) WHERE certificate IS NOT NULL"
+        )
+        with self._translated():
+            return {row["certificate"]: row["path"] for row in self._db.execute(query)}
+
+    def record_audit(self, audited: Audited) -> None:
+        """Keep a verdict; a later one of the same auditor on the same certificate replaces it."""
+        self._insert("audits", attrs.asdict(audited), replace=True)
+
+    def audits(self, auditor: str) -> list[Audited]:
+        """What the auditor of this digest found, by certificate."""
+        query = "SELECT * FROM audits WHERE auditor = ? ORDER BY certificate"
+        with self._translated():
+            return [Audited(**row) for row in self._db.execute(query, (auditor,))]
 
     def columns(self, table: str) -> dict[str, str]:
         """The columns of ``models``, ``facts`` or ``results`` with their SQL types."""

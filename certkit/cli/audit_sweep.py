@@ -1,0 +1,79 @@
+"""`certkit audit-sweep`: the auditor over the certificates of a sweep."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from rich.text import Text
+
+from certkit.cli.exits import CliError, Exit
+from certkit.cli.output import log_console, result_console
+from proofs.progress import Lines, new_bar
+from proofs.sweep import open_results
+from proofs.sweep.audits import AuditPlan, AuditSummary, audit_results
+
+_SHOWN = 10
+
+
+def audit_sweep(results: Path, *, sample: int | None = None, seed: int = 0, workers: int = 1) -> int:
+    """Audit the certificates of a sweep, all or some drawn at random, and keep the verdicts with its results.
+
+    A certificate that this auditor has seen is not audited again. Exit code 1: some are not verified.
+
+    Parameters
+    ----------
+    results
+        The folder of a sweep.
+    sample
+        Audit so many certificates drawn at random (default: all).
+    seed
+        Of the drawing.
+    workers
+        Processes.
+    """
+    for name, value in (("--sample", sample), ("--workers", workers)):
+        if value is not None and value < 1:
+            raise CliError(f"{name} {value}: must be at least 1")
+    ledger, store = open_results(results)
+    try:
+        with ledger, _watch() as watch:
+            summary = audit_results(ledger, store, AuditPlan(sample, seed, workers), watch)
+    except BrokenProcessPool:
+        message = "an auditing process died, perhaps of memory; run it again with fewer --workers to go on"
+        raise CliError(message, Exit.ENVIRONMENT) from None
+    return _conclude(results, summary)
+
+
+@contextmanager
+def _watch() -> Iterator[Callable[[int, int], None]]:
+    if not sys.stderr.isatty():
+        yield Lines("auditing", log_console())
+        return
+    with new_bar(log_console()) as bar:
+        task = bar.add_task("auditing", total=None, note="")
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _conclude(results: Path, summary: AuditSummary) -> int:
+    if not summary.certificates:
+        raise CliError(f"{results} holds no certificates; run certkit sweep first")
+    console = result_console()
+    for one in summary.not_verified[:_SHOWN]:
+        console.print(Text(f"{one.certificate}: {one.verdict}: {one.place}"), soft_wrap=True)
+    drawn, bad = len(summary.audited), len(summary.not_verified)
+    console.print(
+        f"{drawn - bad:,} of {drawn:,} verified; the sweep has {summary.certificates:,} certificates"
+    )
+    console.print(
+        f"{_time(summary.seconds)} of one processor; {_time(summary.seconds_for_all)} at this rate for all"
+    )
+    return Exit.FALSE if bad else Exit.DONE
+
+
+def _time(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
