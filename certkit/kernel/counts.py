@@ -4,6 +4,7 @@ With v_p(t) = f_p(t)·e^{−shift}, a width w > 0, any offset o, and j = K−1 n
 if a sequence fails for x, then Σ v_p(t_p) ≥ −v_j(q), so Σ ⌈(v_p − o)/w⌉ ≥ ⌈(−v_j(q) − j·o)/w⌉; and if
 Σ ⌊(v_p + o)/w⌋ ≥ ⌈(−v_j(q) + j·o)/w⌉, then it fails for x. Rounding the left side up and the right side down
 keeps the first statement true; rounding the left side down and the right side up keeps the second.
+The terms of a bound are those of `row_gains`; the second statement is made of single tokens alone.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from flint import arb, ctx, fmpz_poly
 
 from certkit.kernel.model import Model, ends, grid
 from certkit.kernel.reader import Entry, Row
-from certkit.kernel.sets import GridTerms, scaled
+from certkit.kernel.sets import scaled
+from certkit.kernel.tails import row_gains
 from certkit.kernel.verdict import Finding
 
 PRECISIONS = (64, 128, 256, 512, 1024, 2048)
@@ -32,7 +34,7 @@ def check_count(model: Model, entry: Entry, row: Row) -> int:
         if lower < least or most < upper:
             claim = f"failing between {least} and {most}, recounted {lower} to {upper}"
             raise Finding("refuted", "count", f"{where}: {claim}")
-    raise Finding("undecided", "count", where)
+    raise Finding("undecided", "count", f"{where}: with {PRECISIONS[-1]} bits and at most {MAX_BINS} bins")
 
 
 def recount(model: Model, entry: Entry, row: Row, bits: int, inward: bool = False) -> tuple[int, int]:
@@ -41,13 +43,13 @@ def recount(model: Model, entry: Entry, row: Row, bits: int, inward: bool = Fals
     With `inward` every rounding goes the other way: lower is then at least, and upper at most, what exact
     bins give, so that a claim beyond them is false.
     """
-    view = GridTerms(model, entry, row.x, bits)
+    table = row_gains(model, entry, row)
     weight = grid(model, entry.q, entry.m, bits)
     ctx.prec = bits + 64
     # The terms are integers; each of their units is `unit` widths. All is written in units of 2^−fine.
     width, offset = map(arb, row.numbers)
     unit = (weight.top * weight.unit - arb(entry.shift)).exp() / width
-    unit *= arb(2) ** -(model.exponent + 2 * bits)
+    unit *= arb(2) ** -(model.exponent + 6 + 2 * bits)
     size = int(unit.log().lower().floor().unique_fmpz() or 0)
     if abs(size) > MAX_SIZE:
         raise Finding("undecided", "count", f"q={entry.q} m={entry.m} x={row.x}: width out of all proportion")
@@ -60,8 +62,10 @@ def recount(model: Model, entry: Entry, row: Row, bits: int, inward: bool = Fals
     def below(value: int) -> int:
         return -scaled(-value, *scale)
 
-    low = [[view.low(p, t) for t in range(entry.m + 1)] for p in range(model.k)]
-    most, least = (low, view.high) if inward else (view.high, low)  # for the upper count, for the lower
+    pairs = [list(zip(*rows, strict=True)) for rows in zip(table, weight.low, weight.high, strict=True)]
+    low = [[scaled(gain, b, a) for gain, a, b in row] for row in pairs]
+    high = [[scaled(gain, a, b) for gain, a, b in row] for row in pairs]
+    most, least = (low, high) if inward else (high, low)  # for the upper count, for the lower
     rise, fall = (below, above) if inward else (above, below)
     start, stop = reversed(shift) if inward else shift
     others, q = model.k - 1, entry.q
@@ -69,11 +73,15 @@ def recount(model: Model, entry: Entry, row: Row, bits: int, inward: bool = Fals
     down = [[fall(value) + start >> fine for value in values] for values in least[:-1]]
     need_up = -(rise(most[-1][q]) + others * stop >> fine)
     need_down = -(fall(least[-1][q]) - others * stop >> fine)
-    return _number(down, need_down, entry), _number(up, need_up, entry)
+    most_there_are = (entry.m + 1) ** others  # and 0 are the bounds of what takes too many bins to count
+    unknown = (most_there_are, 0) if inward else (0, most_there_are)
+    return _number(down, need_down, entry, unknown[0]), _number(up, need_up, entry, unknown[1])
 
 
-def _number(rows: list[list[int]], need: int, entry: Entry) -> int:
-    """Return the exact number of sequences of the class with Σ rows[p][t_p] ≥ need.
+def _number(rows: list[list[int]], need: int, entry: Entry, unknown: int) -> int:
+    """Return the exact number of sequences of the class with Σ rows[p][t_p] ≥ need, or `unknown`.
+
+    It is unknown where counting takes too many bins: rounding at a low precision can make that many of few.
 
     In z^(largest − value) the condition bounds the degree, so the polynomials are cut after `room`. If q < m,
     the sequences without m, counted with the same bins, are taken away.
@@ -83,7 +91,7 @@ def _number(rows: list[list[int]], need: int, entry: Entry) -> int:
     if room < 0:
         return 0
     if room >= MAX_BINS:
-        raise Finding("refuted", "count", f"q={entry.q} m={entry.m}: {room} bins are more than {MAX_BINS}")
+        return unknown
     every, without = fmpz_poly([1]), fmpz_poly([1])
     for values, top in zip(rows, tops, strict=True):
         slacks = [top - value for value in values]

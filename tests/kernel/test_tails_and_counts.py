@@ -19,6 +19,7 @@ from certkit.kernel.reader import Entry, Row
 from certkit.kernel.tails import check_tail, tail_bound
 from certkit.kernel.verdict import Finding
 from certkit.kernel.weights import read_weights
+from certkit.testing import models as shipped
 from proofs.model import Model
 from tests.support.certs import saved, weights_of
 from tests.support.models import Kind, Sizes, tiny_model
@@ -153,6 +154,29 @@ def test_counts_are_those_of_the_definition_and_enclose_the_truth(
                 check_count(kernel, entry, Row(x, (w, o), most, least))
             assert caught.value.rule == "count"
             assert caught.value.verdict == "refuted" or kind in (Kind.INTEGER, Kind.TWIN)
+
+
+def test_many_bins_at_a_low_precision_refute_nothing(folder: Path) -> None:
+    """Few bins of a minute width: with 64 bits their number cannot be told, with 128 it can."""
+    model = Model.from_tensors(shipped.tiny_weights(shipped.Kind.GAUSSIAN, shipped.Sizes(2, 2, 2, 2), 2))
+    kernel = KernelModel(read_weights(saved(model, folder)))
+    entry = Entry(1, 1, "counts", shift=-3430.0)
+    numbers = (2.0602680384740013e-28, 1.2361608230844007e-29)
+    assert check_count(kernel, entry, Row(0, numbers, 2, 1)) == 128
+    for most, least in ((0, 0), (2, 2)):
+        with pytest.raises(Finding) as caught:
+            check_count(kernel, entry, Row(0, numbers, most, least))
+        assert caught.value.verdict == "refuted"
+
+
+def test_too_many_bins_bound_nothing(folder: Path) -> None:
+    kernel, _, entry, _, x = setup(Kind.SKILLED, Sizes(4, 3), 12, folder)
+    row = Row(x, (2.0**-40, 0.0), 1 << 40, 0)
+    assert recount(kernel, entry, row, 256) == (0, (entry.m + 1) ** 2)
+    assert recount(kernel, entry, row, 256, inward=True) == ((entry.m + 1) ** 2, 0)
+    with pytest.raises(Finding) as caught:
+        check_count(kernel, entry, row._replace(failing_at_most=1, failing_at_least=1))
+    assert caught.value.verdict == "undecided"
 
 
 @pytest.mark.parametrize("numbers", [(5e-324, 0.0), (1e-300, 1e300), (1.0, 1e308)])
