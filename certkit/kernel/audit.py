@@ -112,13 +112,12 @@ def decide(model: Model, entry: Entry, confirm: bool) -> Outcome:
             rule.check()
             bits = rule.bits
         else:
-            check_row = check_tail if entry.kind == "tails" else check_count
-            rows = {row.x: row for row in entry.rows}
-            for x in range(model.vocab):
-                if x in rows:
-                    bits = max(bits, check_row(model, entry, rows[x]))
-                elif x != entry.m:
-                    bits = max(bits, never_fails(model, entry, x))
+            for row in entry.rows:
+                check_row = check_tail if len(row.numbers) == 1 else check_count
+                bits = max(bits, check_row(model, entry, row))
+            covered = {entry.m}.union(*((row.x, *row.others) for row in entry.rows))
+            for x in set(range(model.vocab)) - covered:
+                bits = max(bits, never_fails(model, entry, x))
     except Finding as finding:
         return Outcome(0, bits, finding)
     return Outcome(contribution(entry, model.k)[0], bits, None)

@@ -37,11 +37,15 @@ def check_entry(entry: Entry, k: int, vocab: int) -> None:
     for box in entry.boxes:
         for cell in entry.cells:
             _need(not _meet(box, cell, m), entry, "overlap", box.positions, cell)
-    previous = -1
+    before: list[int] = []  # tokens of earlier rows
     for row in entry.rows:
-        _need(previous < row.x < vocab and row.x != m, entry, "range", "x =", row.x, "after", previous)
+        tokens = (row.x, *row.others)
+        last = before[-1] if before and entry.kind != "bounds" else -1
+        valid = all(a < b for a, b in pairwise((last, *tokens, vocab))) and m not in tokens
+        _need(valid and not set(before) & set(tokens), entry, "range", "x =", *tokens, "after", *before)
+        _need(all(y in before and k > 0 for y, k in row.less), entry, "range", "x =", row.x, "less", row.less)
         _check_row(entry, row)
-        previous = row.x
+        before += tokens
 
 
 def contribution(entry: Entry, k: int) -> tuple[int, int]:
@@ -94,7 +98,9 @@ def _check_box(entry: Entry, box: Box, k: int) -> None:
 def _check_row(entry: Entry, row: Row) -> None:
     most, least = row.failing_at_most, row.failing_at_least
     _need(0 <= least <= most, entry, "range", "x =", row.x, "failing between", least, most)
-    if entry.kind == "tails":
+    alone = len(row.numbers) == 2 and not row.others and not row.less
+    _need(least == 0 or alone, entry, "range", "x =", row.x, "failing at least", least)
+    if len(row.numbers) == 1:
         _need(row.numbers[0] >= 0, entry, "range", "x =", row.x, "multiplier", row.numbers[0])
         digits = most.bit_length() - (most & -most).bit_length() + 1
         _need(digits <= 32, entry, "range", "x =", row.x, "more than 32 bits in", most)

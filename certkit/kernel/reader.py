@@ -35,16 +35,21 @@ class Box(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One wrong token of a tail ``(multiplier,)`` or count ``(width, offset)``, and what it claims."""
+    """What a tail ``(multiplier,)`` or count ``(width, offset)`` claims of one wrong token.
+
+    A bound may be about `others` too, and have ``k/64`` of a token y taken off for each (y, k) in `less`.
+    """
 
     x: int
     numbers: tuple[float, ...]
     failing_at_most: int
     failing_at_least: int
+    others: tuple[int, ...] = ()
+    less: tuple[tuple[int, int], ...] = ()
 
 
 class Entry(NamedTuple):
-    """The content of one class (q, m); `kind` is sets, tails or counts, unused fields are empty."""
+    """The content of one class (q, m); `kind` is sets, tails, counts or bounds, unused fields are empty."""
 
     q: int
     m: int
@@ -86,6 +91,8 @@ class Maybe(NamedTuple):
 # a list of s, (s, …) for a list of that length, object for anything.
 _TAILS = {"q": int, "m": int, "tails": {"shift": Dyadic, "rows": [(int, Dyadic, Wide)]}}
 _COUNTS = {"q": int, "m": int, "counts": {"shift": Dyadic, "rows": [(int, Dyadic, Dyadic, Wide, Wide)]}}
+_BOUND = ([int], [(int, int)], [Dyadic], Wide, Wide)
+_BOUNDS = {"q": int, "m": int, "bounds": {"shift": Dyadic, "rows": [_BOUND]}}
 _BOX = {"positions": [[int]], "contains_max": bool, "exceptions": [[int]]}
 _SETS = {"q": int, "m": int, "sets": {"cells": [{"n": int, "allowed": [int]}], "boxes": [_BOX]}}
 _CLAIM = {"correct_at_least": Wide, "correct_at_most": Maybe(Wide), "total": Wide}
@@ -161,16 +168,26 @@ def read_certificate(path: str) -> tuple[Statement, tuple[Entry, ...]]:
 
 
 def _entry(value: Any) -> Entry:
-    shapes = {"sets": _SETS, "tails": _TAILS, "counts": _COUNTS}
+    shapes = {"sets": _SETS, "tails": _TAILS, "counts": _COUNTS, "bounds": _BOUNDS}
     kind = next((kind for kind in shapes if isinstance(value, dict) and kind in value), "sets")
     fields = shaped(value, shapes[kind], "entry")
     entry, inner = Entry(fields["q"], fields["m"], kind), fields[kind]
     if kind == "sets":
         cells = tuple(Cell(**cell) for cell in inner["cells"])
         return entry._replace(cells=cells, boxes=tuple(Box(**box) for box in inner["boxes"]))
+    if kind == "bounds":
+        return entry._replace(shift=inner["shift"], rows=tuple(_bound(*row) for row in inner["rows"]))
     size = 1 if kind == "tails" else 2
     rows = tuple(Row(row[0], row[1 : 1 + size], row[1 + size], (*row, 0)[2 + size]) for row in inner["rows"])
     return entry._replace(shift=inner["shift"], rows=rows)
+
+
+def _bound(
+    tokens: Runs, less: tuple[tuple[int, int], ...], numbers: tuple[float, ...], most: int, least: int
+) -> Row:
+    if not tokens or len(numbers) not in (1, 2):
+        refuse("schema", "a bound is about some tokens, by a multiplier or by a width and an offset")
+    return Row(tokens[0], numbers, most, least, tokens[1:], less)
 
 
 def shaped(value: Any, shape: Any, name: str) -> Any:

@@ -4,9 +4,16 @@ Let v_p = f_p·e^{−shift}. For λ ≥ 0 every sequence that fails for x has ex
 has it above 0. So the number of failing sequences of the class is at most the sum of exp(λ Σ_p v_p) over the
 class, which factorises over the positions: e^{λ v_{K−1}(q)} · (Π_p S_p − [q<m] Π_p R_p), with S_p the sum of
 e^{λ v_p(t)} over the tokens t ≤ m, and R_p over t < m.
+
+A bound is about a group X of tokens and takes multiples θ_y ≥ 0 of tokens y off, all of which are in the
+groups of earlier rows. Its terms are f_p = w_p·(max_{x∈X} gain_p(x) − Σ_y θ_y·gain_p(y)). If a sequence fails
+for some x in X, and for no token of an earlier row, then Σ_p f_p ≥ Σ_p w_p·gain_p(x) − Σ_y θ_y·(what is
+negative) ≥ 0. Each failing sequence is counted in the first row with a token it fails for, so the rows add up.
 """
 
 from __future__ import annotations
+
+from operator import add
 
 from flint import arb, ctx, fmpz
 
@@ -29,22 +36,36 @@ def check_tail(model: Model, entry: Entry, row: Row) -> int:
     raise Finding("undecided", "tail", where)
 
 
+def row_gains(model: Model, entry: Entry, row: Row) -> list[list[int]]:
+    """Return 64 times the gain of a row's terms, by position and token ≤ m: exact."""
+    views = [model.gains(entry.q, entry.m, x) for x in (row.x, *row.others)]
+    taken = [(k, *model.gains(entry.q, entry.m, y)) for y, k in row.less]
+    table = []
+    for p in range(model.k):
+        most = [[gain + places[p] for gain in tokens] for tokens, places in views]
+        gains = [64 * gain for gain in (map(max, *most) if row.others else most[0])]
+        for k, tokens, places in taken:
+            gains = list(map(add, gains, (-k * (gain + places[p]) for gain in tokens)))
+        table.append(gains)
+    return table
+
+
 def tail_bound(model: Model, entry: Entry, row: Row, bits: int) -> arb:
     """Enclose the bound, before the floor.
 
     `remaining` is Π R_p so far, and `holding` is Π S_p − Π R_p so far, without cancellation:
     Π_{≤p} S − Π_{≤p} R = (Π_{<p} S − Π_{<p} R)·S_p + Π_{<p} R·(S_p − R_p).
     """
-    tokens, places = model.gains(entry.q, entry.m, row.x)
+    table = row_gains(model, entry, row)
     weight = attention(model, entry.q, entry.m, bits)
     ctx.prec = bits
-    unit = (weight.top * weight.unit - arb(entry.shift)).exp() * arb(2) ** -model.exponent
+    unit = (weight.top * weight.unit - arb(entry.shift)).exp() * arb(2) ** -(model.exponent + 6)
     scaled = [place * arb(row.numbers[0]) * unit for place in weight.place]
     holding, remaining = arb(0), arb(1)
-    for place, extra in zip(scaled[:-1], places[:-1], strict=True):
-        powers = [(place * w * fmpz(g + extra)).exp() for w, g in zip(weight.token, tokens, strict=True)]
+    for place, gains in zip(scaled[:-1], table[:-1], strict=True):
+        powers = [(place * w * fmpz(gain)).exp() for w, gain in zip(weight.token, gains, strict=True)]
         below = sum(powers[:-1], arb(0))
         holding = holding * (below + powers[-1]) + remaining * powers[-1]
         remaining = remaining * below
-    query = (scaled[-1] * weight.token[entry.q] * fmpz(tokens[entry.q] + places[-1])).exp()
+    query = (scaled[-1] * weight.token[entry.q] * fmpz(table[-1][entry.q])).exp()
     return query * (holding if entry.q < entry.m else holding + remaining)
