@@ -39,6 +39,7 @@ from certkit.runs import (
     runs_from_mask,
     runs_from_tokens,
 )
+from certkit.task import Task
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -77,7 +78,10 @@ SEMANTICS = ("real", "float32")
 
 @attrs.frozen
 class Claim:
-    """The statement: of `total` sequences, at least (and at most, if given) so many are correct."""
+    """The statement: of `total` sequences, at least (and at most, if given) so many are correct.
+
+    The default task is Max-of-K.
+    """
 
     k: int
     vocab: int
@@ -85,7 +89,12 @@ class Claim:
     correct_at_least: int
     correct_at_most: int | None = None
     semantics: str = "real"
-    task: str = "max-of-k"
+    task: Task = attrs.field()
+
+    @task.default
+    def _max_of_k(self) -> Task:
+        check_task(self.k, self.vocab)
+        return Task.max_of_k(self.vocab)
 
     def __attrs_post_init__(self) -> None:
         check_task(self.k, self.vocab)
@@ -93,8 +102,9 @@ class Claim:
             raise ValueError(f"model_sha256={self.model_sha256!r} must be 64 lower-case hexadecimal digits")
         if self.semantics not in SEMANTICS:
             raise ValueError(f"semantics={self.semantics!r} must be one of {SEMANTICS}")
-        if self.task != "max-of-k":
-            raise ValueError(f"task={self.task!r} is unknown; this version knows 'max-of-k'")
+        if not isinstance(self.task, Task):
+            raise TypeError(f"task={self.task!r} must be a Task, such as Task.min_of_k({self.vocab})")
+        self.task.check_vocab(self.vocab)
         check_int(self.correct_at_least, "correct_at_least", 0, self.total)
         if self.correct_at_most is not None:
             check_int(self.correct_at_most, "correct_at_most", self.correct_at_least, self.total)

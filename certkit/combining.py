@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import attrs
 
 from certkit.certificate import Certificate, Claim
-from certkit.content import CertifiedSet, Content, SetContent
+from certkit.content import CertifiedSet, Content, SetContent, class_size
 
 COMBINED = "combined"
 """The strategy name of a combined certificate; its parameters name the strategies of its parts."""
@@ -100,10 +100,11 @@ def _rank(candidate: _Candidate) -> tuple[int, bool]:
 
 @attrs.frozen
 class ClassDifference:
-    """What two certificates prove about one class (q, m)."""
+    """What two certificates prove about one class of so many sequences; q and m are tokens, not ranks."""
 
     q: int
     m: int
+    sequences: int
     first: int
     second: int
 
@@ -120,11 +121,14 @@ def differences(first: Certificate, second: Certificate) -> list[ClassDifference
         MismatchError: they are about different models, tasks or semantics.
     """
     check_same_subject(first, second)
-    k = first.claim.k
+    k, order = first.claim.k, first.claim.task.order
     counts: list[dict[tuple[int, int], int]] = [
         {(entry.q, entry.m): entry.correct_at_least(k) for entry in certificate.content.entries}
         for certificate in (first, second)
     ]
     places = sorted(counts[0].keys() | counts[1].keys())
-    pairs = [ClassDifference(q, m, counts[0].get((q, m), 0), counts[1].get((q, m), 0)) for q, m in places]
+    pairs = [
+        ClassDifference(order[q], order[m], class_size(q, m, k), *(count.get((q, m), 0) for count in counts))
+        for q, m in places
+    ]
     return [pair for pair in pairs if pair.gain]

@@ -29,6 +29,8 @@ from certkit.content import (
     Tail,
     TailContent,
 )
+from certkit.runs import check_task
+from certkit.task import Task
 
 __all__ = [
     "SCHEMA",
@@ -112,7 +114,7 @@ def encode(certificate: Certificate) -> bytes:
     """Return the bytes of the certificate file."""
     claim = certificate.claim
     statement = {
-        "task": claim.task,
+        "task": claim.task.as_json(),
         "k": claim.k,
         "vocab": claim.vocab,
         "semantics": claim.semantics,
@@ -216,14 +218,16 @@ def _certificate(data: bytes) -> Certificate:
     )
     proof = _fields(whole["proof"], "strategy", "version", "parameters", "witness", "content")
     most = statement["correct_at_most"]
+    k, vocab = _int(statement["k"], "k"), _int(statement["vocab"], "vocab")
+    check_task(k, vocab)
     claim = Claim(
-        k=_int(statement["k"], "k"),
-        vocab=_int(statement["vocab"], "vocab"),
+        k=k,
+        vocab=vocab,
         model_sha256=_str(statement["model"], "model"),
         correct_at_least=_wide(statement["correct_at_least"], "correct_at_least"),
         correct_at_most=None if most is None else _wide(most, "correct_at_most"),
         semantics=_str(statement["semantics"], "semantics"),
-        task=_str(statement["task"], "task"),
+        task=Task.from_json(statement["task"], vocab),
     )
     if _wide(statement["total"], "total") != claim.total:
         raise ValueError(f"total={statement['total']} is not vocab^k={claim.total}")

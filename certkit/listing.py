@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from certkit.content import (
     Box,
@@ -28,6 +28,7 @@ from certkit.content import (
 )
 from certkit.fileformat import dyadic, wide_int
 from certkit.runs import Runs, run_tokens
+from certkit.task import Task
 
 Record: TypeAlias = Mapping[str, object]
 
@@ -80,8 +81,11 @@ def _leaving_the_trie(
         yield from _leaving_the_trie((*before, (token, token), *after), inside, depth + 1)
 
 
-def content_records(content: CertifiedSet) -> Iterator[Record]:
+def content_records(content: CertifiedSet, task: Task | None = None) -> Iterator[Record]:
     """Yield the lines of `content` in the order of its classes.
+
+    A certificate about another task than Max-of-K names tokens by rank; given the task, the lines name the
+    tokens themselves: q, m and token sets in the model's numbers, and x, a wrong answer, as its logit.
 
     Cells ``{q, m, n, allowed, count}``, boxes ``{q, m, positions, contains_max, count}``, tails
     ``{q, m, x, c, lambda, failing_at_most}``, counts ``{q, m, x, c, width, offset, failing_at_most,
@@ -90,7 +94,25 @@ def content_records(content: CertifiedSet) -> Iterator[Record]:
     sum of the counts plus, for each class with tails or counts, its size minus its `failing_at_most`.
     """
     for entry in content.entries:
-        yield from _class_records(entry, content.k)
+        for record in _class_records(entry, content.k):
+            yield (
+                record
+                if task is None
+                else {name: _named(name, value, task) for name, value in record.items()}
+            )
+
+
+def _named(name: str, value: Any, task: Task) -> object:
+    """The value of a field with tokens in place of ranks."""
+    if name in ("q", "m"):
+        return task.order[value]
+    if name == "x":
+        return task.logits[value]
+    if name == "allowed":
+        return sorted(task.tokens(value))
+    if name == "positions":
+        return [sorted(task.tokens(tokens)) for tokens in value]
+    return value
 
 
 def _class_records(entry: Content, k: int) -> Iterator[Record]:

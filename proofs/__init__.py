@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from proofs.model import save_model as save_model
     from proofs.proving import prove as prove
     from proofs.proving import prove_many as prove_many
+    from proofs.task import Task as Task
+    from proofs.task import TaskError as TaskError
+    from proofs.task import renamed as renamed
+    from proofs.task import restated as restated
     from proofs.training import Recipe as Recipe
     from proofs.training import train as train
     from proofs.training import train_into as train_into
@@ -33,6 +37,10 @@ _HOME: Final[dict[str, str]] = {
     "save_model": "proofs.model",
     "prove": "proofs.proving",
     "prove_many": "proofs.proving",
+    "Task": "proofs.task",
+    "TaskError": "proofs.task",
+    "renamed": "proofs.task",
+    "restated": "proofs.task",
     "Recipe": "proofs.training",
     "train": "proofs.training",
     "train_into": "proofs.training",

@@ -23,6 +23,7 @@ from certkit.interval import Interval
 from certkit.runs import run_has, run_size
 from proofs.model import Model
 from proofs.paths import Paths, path_tables
+from proofs.task import Task, as_max_of_k
 
 
 class ExplainError(ValueError):
@@ -72,10 +73,15 @@ class Group:
 
 @attrs.frozen
 class Explanation:
-    """A class, what the certificate proves about it, and its groups by n."""
+    """A class, what the certificate proves about it, and its groups by n.
+
+    `q` is the query, `m` the token that comes last in the order of the task (its maximum, for Max-of-K), and
+    `answer` the right logit, the label of m (m itself, for Max-of-K).
+    """
 
     q: int
     m: int
+    answer: int
     sequences: int
     certified: int
     groups: tuple[Group, ...]
@@ -119,14 +125,42 @@ def _box_by_n(box: Box, m: int) -> list[int]:
 
 
 def explain(model: Model, certificate: Certificate, q: int, m: int) -> Explanation:
-    """Explain what `certificate` proves about the class (q, m) of `model`.
+    """Explain what `certificate` proves about the class (q, m) of `model`; q and m are tokens.
 
     Raises:
         ExplainError: no such class, or the certificate is about another model.
     """
     check_subject(model, certificate)
-    if not 0 <= q <= m < model.vocab or (model.n_ctx == 1 and q < m):
-        raise ExplainError(f"q={q}, m={m}: no such class; 0 ≤ q ≤ m < {model.vocab}, and q = m if K = 1")
+    task, tokens = certificate.claim.task, range(model.vocab)
+    if q not in tokens or m not in tokens or not _is_class(task.ranks[q], task.ranks[m], model.n_ctx):
+        order = "" if task.is_max_of_k else " (in the order of the task)"
+        raise ExplainError(
+            f"q={q}, m={m}: no such class; 0 ≤ q ≤ m < {model.vocab}{order}, and q = m if K = 1"
+        )
+    subject, proof = as_max_of_k(model, certificate)
+    return _in_tokens(_explain_ranks(subject, proof, task.ranks[q], task.ranks[m]), task)
+
+
+def _is_class(q: int, m: int, k: int) -> bool:
+    return q == m or (q < m and k > 1)
+
+
+def _in_tokens(found: Explanation, task: Task) -> Explanation:
+    """The same with tokens and logits in place of ranks."""
+
+    def call_in_tokens(call: ClosestCall) -> ClosestCall:
+        return attrs.evolve(call, sequence=task.tokens(call.sequence), x=task.logits[call.x])
+
+    groups = tuple(
+        attrs.evolve(group, closest=None if group.closest is None else call_in_tokens(group.closest))
+        for group in found.groups
+    )
+    q, m = task.tokens((found.q, found.m))
+    return attrs.evolve(found, q=q, m=m, answer=task.labels[m], groups=groups)
+
+
+def _explain_ranks(model: Model, certificate: Certificate, q: int, m: int) -> Explanation:
+    """`explain` for a certificate about Max-of-K, where the answer is m."""
     k, paths = model.n_ctx, path_tables(model)
     entry = next((e for e in certificate.content.entries if (e.q, e.m) == (q, m)), None)
     by_n = dict.fromkeys(range(k), 0) if entry is None else certified_by_n(entry, k)
@@ -138,7 +172,7 @@ def explain(model: Model, certificate: Certificate, q: int, m: int) -> Explanati
         if size
     )
     certified = 0 if entry is None else entry.correct_at_least(k)
-    return Explanation(q, m, sum(sizes), certified, groups)
+    return Explanation(q, m, m, sum(sizes), certified, groups)
 
 
 def check_subject(model: Model, certificate: Certificate) -> None:
@@ -150,11 +184,13 @@ def check_subject(model: Model, certificate: Certificate) -> None:
 
 
 def least_certified_class(certificate: Certificate) -> tuple[int, int]:
-    """Return the class with the most sequences that are not certified (the first one on a tie)."""
+    """Return q and m, tokens, of the class with most sequences not certified (the first one on a tie)."""
     k, vocab = certificate.claim.k, certificate.claim.vocab
     proved = {(e.q, e.m): e.correct_at_least(k) for e in certificate.content.entries}
-    classes = [(q, m) for m in range(vocab) for q in range(m + 1) if k > 1 or q == m]
-    return max(classes, key=lambda place: class_size(place[0], place[1], k) - proved.get(place, 0))
+    classes = [(q, m) for m in range(vocab) for q in range(m + 1) if _is_class(q, m, k)]
+    q, m = max(classes, key=lambda place: class_size(place[0], place[1], k) - proved.get(place, 0))
+    order = certificate.claim.task.order
+    return order[q], order[m]
 
 
 def _closest_calls(paths: Paths, q: int, m: int, groups: int) -> dict[int, ClosestCall]:

@@ -17,6 +17,7 @@ from certkit.certificate import Certificate, CertifiedSet, Claim, Json
 from certkit.cost import Cost
 from proofs.model import Model
 from proofs.strategy import AnyStrategy, Semantics, Strategy, StrategyError, find, select
+from proofs.task import Task, as_max_of_k, renamed, restated
 from proofs.witness import WitnessError, witness_from_json, witness_to_json
 from proofs.workspace import Workspace
 
@@ -114,11 +115,20 @@ def prove_with(
     )
 
 
-def prove(model: Model, strategy_name: str, semantics: Semantics | str = Semantics.REAL) -> Certificate:
+def prove(
+    model: Model, strategy_name: str, semantics: Semantics | str = Semantics.REAL, task: Task | None = None
+) -> Certificate:
     """Prove a lower bound on the accuracy of ``model`` with the strategy of this exact name.
+
+    Args:
+        model: what the certificate is about.
+        strategy_name: the exact name.
+        semantics: what is proved, exact reals or executions.
+        task: which answers are right; Max-of-K by default.
 
     Raises:
         StrategyError: unknown strategy, or a model out of its reach; the message names the remedy.
+        TaskError: a task of another number of tokens.
         EnvironmentRefused: this machine's arithmetic is not what proofs rest on (`certkit.environment`).
 
     >>> import torch
@@ -127,12 +137,15 @@ def prove(model: Model, strategy_name: str, semantics: Semantics | str = Semanti
     >>> prove(Model(W_E=one, W_pos=one, W_Q=one, W_K=one, W_V=one, W_O=one, W_U=one), "cubic").bound
     Fraction(1, 1)
     """
-    strategy = find(strategy_name, semantics)
-    return prove_with(strategy, model, Workspace(model), Workspace(model))
+    (certificate,) = _restated_each(model, [find(strategy_name, semantics)], task)
+    return certificate
 
 
 def prove_many(
-    model: Model, names: Iterable[str], semantics: Semantics | str = Semantics.REAL
+    model: Model,
+    names: Iterable[str],
+    semantics: Semantics | str = Semantics.REAL,
+    task: Task | None = None,
 ) -> Iterator[Certificate]:
     """Prove with every strategy that ``names`` select (names, globs, families, ``all``), one after the other.
 
@@ -141,9 +154,16 @@ def prove_many(
 
     Raises:
         StrategyError: as `prove`; an unknown name is reported at the call, before anything is proved.
+        TaskError: a task of another number of tokens, likewise.
     """
     chosen = select(names, semantics)
-    return _prove_each(model, chosen)
+    return _restated_each(model, chosen, task)
+
+
+def _restated_each(model: Model, chosen: Iterable[AnyStrategy], task: Task | None) -> Iterator[Certificate]:
+    stated = Task.max_of_k(model.vocab) if task is None else task
+    proofs = _prove_each(renamed(model, stated), chosen)
+    return (restated(proof, model, stated) for proof in proofs)
 
 
 def _prove_each(model: Model, chosen: Iterable[AnyStrategy]) -> Iterator[Certificate]:
@@ -173,7 +193,8 @@ def reverify(model: Model, certificate: Certificate) -> Verified:
             f"this is version {strategy.version}"
         )
     witness = witness_from_json(certificate.witness, strategy.witness_type)
-    return run_verify(strategy, model, witness, Workspace(model))
+    subject, _ = as_max_of_k(model, certificate)
+    return run_verify(strategy, subject, witness, Workspace(subject))
 
 
 __all__ = [

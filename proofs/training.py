@@ -1,4 +1,4 @@
-"""Training Max-of-K models: all seeds of one setting are one batched tensor program.
+"""Training models of Max-of-K and tasks like it: all seeds of one setting are one batched tensor program.
 
 The recipe is the one the published study used: weights drawn from N(0, (0.8/sqrt(d_model))²), AdamW (learning
 rate 1e-3, betas 0.9 and 0.999, weight decay 0.01), batches of 128 uniform random sequences, 3000 steps,
@@ -34,6 +34,7 @@ from torch import Tensor
 
 from certkit.atomic import write_atomically
 from proofs.model import LAYOUT, TENSOR_NAMES, Model, ModelError, load_model, load_notes, save_model
+from proofs.task import Task, targets
 
 _CHUNK: Final = 50
 """Steps of data drawn at once; part of what a seed means (another value gives other batches)."""
@@ -55,7 +56,7 @@ def _positive(instance: object, attribute: attrs.Attribute[int], value: int) -> 
 
 @attrs.frozen
 class Recipe:
-    """What is trained and how; the defaults are the published study's.
+    """What is trained and how; the defaults are the published study's, of Max-of-K.
 
     >>> Recipe(n_ctx=4, vocab=64).stem(7)
     'k4-v64-s7'
@@ -70,10 +71,25 @@ class Recipe:
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
     init_scale: float = 0.8
+    task: Task = attrs.field()
+
+    @task.default
+    def _max_of_k(self) -> Task:
+        _positive(self, attrs.fields(Recipe).vocab, self.vocab)
+        return Task.max_of_k(self.vocab)
+
+    @task.validator
+    def _same_tokens(self, attribute: attrs.Attribute[Task], value: Task) -> None:
+        value.check_vocab(self.vocab)
 
     def stem(self, seed: int) -> str:
-        """The file name, without ending, of this setting's model for ``seed``."""
-        return f"k{self.n_ctx}-v{self.vocab}-s{seed}"
+        """The file name, without ending, of this setting's model for ``seed``.
+
+        >>> Recipe(n_ctx=4, vocab=64, task=Task.min_of_k(64)).stem(7)
+        'k4-v64-min-of-k-s7'
+        """
+        taught = "" if self.task.is_max_of_k else f"-{self.task.name}"
+        return f"k{self.n_ctx}-v{self.vocab}{taught}-s{seed}"
 
     def shapes(self) -> dict[str, tuple[int, int]]:
         """The shape of each tensor, by name."""
@@ -82,7 +98,11 @@ class Recipe:
 
     def as_json(self) -> str:
         """The recipe as canonical JSON (kept in the metadata of every trained file)."""
-        return json.dumps(attrs.asdict(self), sort_keys=True)
+        fields = attrs.asdict(self, recurse=False)
+        fields["task"] = self.task.as_json()
+        if self.task.is_max_of_k:
+            del fields["task"]  # so that a recipe reads as it did before there were other tasks
+        return json.dumps(fields, sort_keys=True)
 
 
 @attrs.frozen
@@ -168,7 +188,7 @@ class _Group:
     def learn(self, tokens: Tensor) -> Tensor:
         """One step on ``tokens [S, B, K]``; returns the mean loss before it (on the device)."""
         logits = batched_logits(self.weights, tokens)
-        target = tokens.amax(-1, keepdim=True).long()
+        target = targets(tokens, self.recipe.task).unsqueeze(-1)
         loss = -logits.double().log_softmax(-1).gather(-1, target).mean((1, 2))
         self.optimizer.zero_grad()
         torch.autograd.backward(loss.sum())
@@ -180,7 +200,7 @@ class _Group:
         """Mean accuracy on ``tokens [S, B, K]`` as the weights are now."""
         with torch.no_grad():
             best = batched_logits(self.weights, tokens).argmax(-1)
-        return float((best == tokens.amax(-1)).double().mean())
+        return float((best == targets(tokens, self.recipe.task)).double().mean())
 
     def _state(self) -> list[tuple[str, Tensor, str]]:
         """Where AdamW keeps its state: ``(parameter name, parameter, state key)``."""
@@ -325,7 +345,8 @@ def _finish(group: _Group, paths: dict[int, Path]) -> list[str]:
     failures = []
     for index, seed in enumerate(group.seeds):
         try:
-            save_model(group.model(index), paths[seed], {"recipe": group.recipe.as_json(), "seed": str(seed)})
+            notes = {"recipe": group.recipe.as_json(), "seed": str(seed), "task": group.recipe.task.name}
+            save_model(group.model(index), paths[seed], notes)
         except ModelError as error:
             failures.append(f"seed {seed} diverged ({error}); use a smaller learning rate")
     return failures

@@ -63,6 +63,5 @@ def _print(report: AttackReport) -> None:
     if found is None:
         console.print("no counterexample found, which proves nothing: certkit audit decides")
         return
-    m = max(found.sequence)
     console.print(f"counterexample: {list(found.sequence)} (query last)")
-    console.print(f"logit[{found.x}] ≥ logit[{m}], exactly; but {found.where}")
+    console.print(f"logit[{found.x}] ≥ logit[{found.right}], exactly; but {found.where}")

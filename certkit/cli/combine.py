@@ -14,7 +14,6 @@ from certkit.cli.inputs import read_certificate
 from certkit.cli.output import percent_down, print_json, result_console
 from certkit.combining import ClassDifference, differences
 from certkit.combining import combine as combined
-from certkit.content import class_size
 from certkit.fileformat import wide_int
 
 _SHOWN = 10
@@ -94,7 +93,6 @@ def _print_diff(
     for heading in ("query", "maximum", "sequences", "first", "second", "gain"):
         table.add_column(heading, justify="right")
     for item in sorted(changed, key=lambda item: -abs(item.gain))[:_SHOWN]:
-        size = class_size(item.q, item.m, first[1].claim.k)
-        values = (size, item.first, item.second)
+        values = (item.sequences, item.first, item.second)
         table.add_row(str(item.q), str(item.m), *(f"{v:,}" for v in values), f"{item.gain:+,}")
     console.print(table)

@@ -14,6 +14,7 @@ from certkit.cli.inputs import read_certificate
 from certkit.cli.models import read_model
 from certkit.cli.output import print_json, print_table, result_console
 from certkit.fileformat import wide_int
+from certkit.task import MAX_OF_K, MIN_OF_K
 from proofs.explain import Explanation, Group, Judgement, check_subject, least_certified_class
 from proofs.explain import explain as explained
 
@@ -32,7 +33,7 @@ def explain(
     q
         Last token of the class; by default the class with the most uncertified sequences is explained.
     m
-        Largest token of the class.
+        Largest token of the class (in the order of the certificate's task).
     json
         One JSON object per group of sequences instead of a table.
     """
@@ -46,7 +47,10 @@ def explain(
         for group in result.groups:
             print_json(_record(result, group))
     else:
-        _print(result)
+        _print(result, _MAXIMUM.get(claim.claim.task.name, "largest token by the order"))
+
+
+_MAXIMUM = {MAX_OF_K: "maximum", MIN_OF_K: "minimum"}
 
 
 def _record(result: Explanation, group: Group) -> dict[str, object]:
@@ -72,14 +76,15 @@ def _conclusion(result: Explanation) -> str:
     return "The closest call is too close for interval arithmetic to decide."
 
 
-def _print(result: Explanation) -> None:
+def _print(result: Explanation, maximum: str) -> None:
     console = result_console()
     amount = f"{result.certified:,} of {result.sequences:,} sequences certified"
-    console.print(Text(f"Query {result.q}, maximum {result.m}: {amount}.", style="bold"), soft_wrap=True)
+    console.print(Text(f"Query {result.q}, {maximum} {result.m}: {amount}.", style="bold"), soft_wrap=True)
     table = Table(box=SIMPLE_HEAD)
     for heading in ("n", "sequences", "certified"):
         table.add_column(heading, justify="right")
-    for heading in ("closest call", "x", "logit[x] − logit[m]", "model is"):
+    right = "m" if result.answer == result.m else str(result.answer)
+    for heading in ("closest call", "x", f"logit[x] − logit[{right}]", "model is"):
         table.add_column(Text(heading), justify="right", no_wrap=True)
     for group in result.groups:
         certified = "–" if group.certified is None else f"{group.certified:,}"
@@ -90,13 +95,15 @@ def _print(result: Explanation) -> None:
             row += [tokens, str(call.x), f"{call.excess_upper:+.4g}", call.judgement.value]
         table.add_row(*row)
     print_table(table)
-    console.print("n: how many positions before the last do not hold the maximum")
+    console.print(f"n: how many positions before the last do not hold the {maximum}")
     console.print(_conclusion(result), soft_wrap=True)
     calls = [group.closest for group in result.groups if group.closest is not None]
     if calls:
         worst = max(calls, key=lambda call: call.excess_upper)
         slots = [f"position {p} (token {t})" for p, t in enumerate(worst.sequence)]
         parts = sorted(zip([*slots, "direct path"], worst.shares, strict=True), key=lambda part: -part[1])
-        console.print(f"Parts of the largest difference, logit[{worst.x}] − logit[{result.m}]:", markup=False)
+        console.print(
+            f"Parts of the largest difference, logit[{worst.x}] − logit[{result.answer}]:", markup=False
+        )
         for name, share in parts:
             console.print(f"  {share:+10.4f}  {name}", markup=False, highlight=False)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import attrs
 from rich.box import SIMPLE_HEAD
@@ -20,9 +20,11 @@ from certkit.cli.models import read_model, require_sound_machine, use_threads
 from certkit.cli.output import float_down, log_console, percent_down, print_json, print_table, result_console
 from certkit.fileformat import wide_int
 from certkit.listing import content_kinds
-from proofs.model import Model
+from certkit.task import MAX_OF_K, NAMES
+from proofs.model import Model, load_notes
 from proofs.proving import prove_with
 from proofs.strategy import AnyStrategy, StrategyError, select, strategies
+from proofs.task import Task, parse_task, renamed, restated
 from proofs.workspace import Workspace
 
 DEFAULTS = ("separable-tail", "cubic")
@@ -49,11 +51,20 @@ class Proved:
         return None if micro is None else micro / 1_000_000
 
 
+class _Loaded(NamedTuple):
+    """A model to prove something about, and the task that is proved."""
+
+    path: Path
+    model: Model
+    task: Task
+
+
 def prove(
     *models: Path,
     strategy: tuple[str, ...] = (),
     out: Path = Path("certs"),
     semantics: Literal["real", "float32"] = "real",
+    task: str = MAX_OF_K,
     threads: int = 1,
     json: bool = False,
 ) -> int:
@@ -72,6 +83,8 @@ def prove(
         Folder for the certificates, named MODEL--STRATEGY.cert.
     semantics
         What is proved: the weights as exact reals, or the model as executed in float32.
+    task
+        Which answers are right: 'max-of-k', 'min-of-k', or a JSON file with an order and labels.
     threads
         Threads of the tensor library. One is fastest for small models, and makes times comparable.
     json
@@ -83,7 +96,7 @@ def prove(
     use_threads(threads)
     patterns = [pattern for text in strategy for pattern in text.split(",")] or [_default(semantics)]
     chosen = select(patterns, semantics)
-    loaded = [(path, read_model(path)) for path in models]
+    loaded = [_loaded(path, task) for path in models]
     require_sound_machine()
     folder = writable_folder(out)
     done: list[Proved] = []
@@ -108,6 +121,15 @@ def _default(semantics: str) -> str:
     return next(name for name in DEFAULTS if name in known)
 
 
+def _loaded(path: Path, task: str) -> _Loaded:
+    model = read_model(path)
+    trained_for = load_notes(path).get("task", task)
+    if trained_for != task and trained_for in NAMES:
+        note = Text(f"{path} says it was trained for {trained_for}: --task {trained_for}")
+        log_console().print(note, soft_wrap=True)
+    return _Loaded(path, model, parse_task(task, model.vocab))
+
+
 def _check_names(models: Sequence[Path]) -> None:
     stems: dict[str, Path] = {}
     for path in models:
@@ -119,30 +141,34 @@ def _check_names(models: Sequence[Path]) -> None:
 
 
 def _prove_all(
-    loaded: Sequence[tuple[Path, Model]],
+    loaded: Sequence[_Loaded],
     chosen: Sequence[AnyStrategy],
     folder: Path,
     failed: list[tuple[str, str]],
 ) -> Iterator[Proved]:
     """Prove and save one after the other; a strategy that cannot reach a model is passed over."""
     log = log_console()
-    for path, model in loaded:
-        searching, verifying = Workspace(model), Workspace(model)
+    for path, model, task in loaded:
+        subject = renamed(model, task)
+        searching, verifying = Workspace(subject), Workspace(subject)
         for number, strategy in enumerate(chosen, 1):
             with log.status(f"{path.stem}: {strategy.name} ({number}/{len(chosen)})"):
                 try:
-                    certificate = prove_with(strategy, model, searching, verifying)
+                    proof = prove_with(strategy, subject, searching, verifying)
                 except StrategyError as error:
                     failed.append((strategy.name, f"{path}: {error}"))
-                    certificate = None
-            if certificate is None:
+                    proof = None
+            if proof is None:
                 log.print(Text(f"passed over: {failed[-1][1]}"))
                 continue
+            certificate = restated(proof, model, task)
             yield Proved(path, certificate, _save(certificate, path, folder))
 
 
 def _save(certificate: Certificate, model: Path, folder: Path) -> Path:
-    suffix = "" if certificate.claim.semantics == "real" else f"--{certificate.claim.semantics}"
+    claim = certificate.claim
+    suffix = "" if claim.semantics == "real" else f"--{claim.semantics}"
+    suffix += "" if claim.task.is_max_of_k else f"--{claim.task.name}"
     path = folder / f"{model.stem}--{certificate.strategy}{suffix}.cert"
     certificate.save(path)
     return path
@@ -157,6 +183,7 @@ def _record(proved: Proved) -> dict[str, object]:
         "model_sha256": claim.model_sha256,
         "strategy": certificate.strategy,
         "family": certificate.remarks.get("family"),
+        **({} if claim.task.is_max_of_k else {"task": claim.task.as_json()}),
         "semantics": claim.semantics,
         "content": content_kinds(certificate.content),
         "correct": wide_int(claim.correct_at_least),

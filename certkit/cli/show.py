@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as jsonlib
 from pathlib import Path
 
+import attrs
 from rich.text import Text
 
 from certkit.certificate import Certificate
@@ -13,6 +14,7 @@ from certkit.cli.inputs import read_certificate
 from certkit.cli.output import float_down, percent_down, print_json, result_console
 from certkit.fileformat import wide_int
 from certkit.listing import content_kinds, content_records, summary
+from certkit.task import NAMES
 
 
 def show(certificate: Path, /, *, content: bool = False, json: bool = False) -> None:
@@ -31,7 +33,7 @@ def show(certificate: Path, /, *, content: bool = False, json: bool = False) -> 
         raise CliError("--content is JSON Lines already; leave out --json")
     read = read_certificate(certificate)
     if content:
-        for record in content_records(read.content):
+        for record in content_records(read.content, read.claim.task):
             print_json(record)
     elif json:
         print_json(_record(read, certificate))
@@ -44,7 +46,7 @@ def _record(certificate: Certificate, path: Path) -> dict[str, object]:
     most = claim.correct_at_most
     return {
         "path": str(path),
-        "task": claim.task,
+        "task": claim.task.as_json(),
         "k": claim.k,
         "vocab": claim.vocab,
         "semantics": claim.semantics,
@@ -79,7 +81,10 @@ def _in_words(certificate: Certificate, path: Path) -> None:
     say(f"       {claim.model_sha256}")
     least = f"at least {claim.correct_at_least:,}"
     most = "" if claim.correct_at_most is None else f" and at most {claim.correct_at_most:,}"
-    say(f"       gives the largest token of {least}{most} ({percent_down(certificate.bound)} or more).")
+    right, share = claim.task.in_words(), percent_down(certificate.bound)
+    say(f"       gives {right} of {least}{most} ({share} or more).")
+    for name, tokens in ({} if claim.task.name in NAMES else attrs.asdict(claim.task)).items():
+        say(f"       The {name}: {' '.join(map(str, tokens))}")
     say(f"       {_MEANING[claim.semantics]}")
     classes = claim.vocab if claim.k == 1 else claim.vocab * (claim.vocab + 1) // 2
     kinds = ", ".join(f"{count:,} {name}" for name, count in parts.items() if count and name != "classes")

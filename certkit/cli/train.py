@@ -6,9 +6,13 @@ import re
 import sys
 from pathlib import Path
 
+import attrs
+
 from certkit.cli.exits import CliError
 from certkit.cli.inputs import writable_folder
+from certkit.task import MAX_OF_K
 from proofs.progress import training_bar
+from proofs.task import parse_task
 from proofs.training import Recipe, silent, train_into
 
 _RANGE = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?")
@@ -23,6 +27,7 @@ def train(
     out: Path = Path("models"),
     device: str = "cpu",
     steps: int = 3000,
+    task: str = "max-of-k",
 ) -> None:
     """Train Max-of-K models, all seeds of a run together, and print the paths of their files.
 
@@ -42,8 +47,12 @@ def train(
         'cpu' or 'cuda'.
     steps
         Training steps.
+    task
+        'max-of-k', 'min-of-k', or a JSON file with the order and labels of another task.
     """
     recipe = Recipe(n_ctx=k, vocab=vocab, steps=steps)
+    if task != MAX_OF_K:
+        recipe = attrs.evolve(recipe, task=parse_task(task, vocab))
     wanted = parse_seeds(seeds)
     folder = writable_folder(out)
     if sys.stderr.isatty():

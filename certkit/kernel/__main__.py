@@ -46,6 +46,8 @@ def _positive(text: str) -> int:
 
 def _describe(path: str, verdict: Verdict) -> str:
     lines = [f"certificate     {path}", f"verdict         {verdict.verdict}"]
+    for name, tokens in (verdict.task or {}).items():
+        lines.append(f"task {name:<10} {' '.join(map(str, tokens))}")
     if verdict.where:
         lines.append(f"rule            {verdict.rule}: {verdict.where}")
     if verdict.counterexample is not None:

@@ -12,11 +12,11 @@ from certkit.kernel.counting import check_entry, contribution
 from certkit.kernel.counts import check_count
 from certkit.kernel.execution import Execution
 from certkit.kernel.model import Model
-from certkit.kernel.reader import Entry, Statement, read_certificate
+from certkit.kernel.reader import Entry, Statement, Task, read_certificate
 from certkit.kernel.sets import PRECISIONS, SetRule, never_fails
 from certkit.kernel.tails import check_tail
 from certkit.kernel.verdict import Finding, Verdict, kernel_sha256
-from certkit.kernel.weights import read_weights
+from certkit.kernel.weights import read_weights, renamed
 
 
 class Outcome(NamedTuple):
@@ -40,6 +40,7 @@ def audit(certificate: str, model: str, sample: int | None = None, jobs: int = 1
     correct = total = 0
     bits, drawn = PRECISIONS[0], None
     finding: Finding | None = None
+    task: Task | None = None
     try:
         statement, entries = read_certificate(certificate)
         _check_semantics(statement, entries)
@@ -48,6 +49,8 @@ def audit(certificate: str, model: str, sample: int | None = None, jobs: int = 1
             raise Finding(
                 "refuted", "model", f"the certificate is about another model, {statement.model[:64]!r}"
             )
+        if statement.task is not None:
+            weights, task = renamed(weights, statement.task), statement.task
         subject = Execution(weights) if statement.semantics == "float32" else Model(weights)
         total = subject.vocab**subject.k
         check_claim(statement, entries, subject)
@@ -69,12 +72,13 @@ def audit(certificate: str, model: str, sample: int | None = None, jobs: int = 1
     else:
         where = ("verified" if drawn is None else "sampled", "all", "")
     example = finding.counterexample if finding else None
-    return Verdict(*where, correct, total, drawn, bits, seconds, example, kernel_sha256())
+    if task is not None and example is not None:
+        example = tuple(task.order[rank] for rank in example)
+    about = None if task is None else task._asdict()
+    return Verdict(*where, correct, total, drawn, bits, seconds, example, kernel_sha256(), about)
 
 
 def _check_semantics(statement: Statement, entries: tuple[Entry, ...]) -> None:
-    if statement.task != "max-of-k":
-        raise Finding("refused", "task", f"task {statement.task[:40]!r} is unknown to this auditor")
     if statement.semantics not in ("real", "float32"):
         raise Finding("refused", "semantics", f"{statement.semantics[:40]!r} is unknown to this auditor")
     if statement.semantics == "float32" and any(entry.kind != "sets" for entry in entries):

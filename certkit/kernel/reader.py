@@ -60,10 +60,17 @@ class Entry(NamedTuple):
     rows: tuple[Row, ...] = ()
 
 
-class Statement(NamedTuple):
-    """The claim."""
+class Task(NamedTuple):
+    """The right logit for a sequence is ``labels[t]``, t being its token that comes last in `order`."""
 
-    task: str
+    order: tuple[int, ...]
+    labels: tuple[int, ...]
+
+
+class Statement(NamedTuple):
+    """The claim; max-of-k is the task None."""
+
+    task: Task | None
     k: int
     vocab: int
     semantics: str
@@ -96,7 +103,7 @@ _BOUNDS = {"q": int, "m": int, "bounds": {"shift": Dyadic, "rows": [_BOUND]}}
 _BOX = {"positions": [[int]], "contains_max": bool, "exceptions": [[int]]}
 _SETS = {"q": int, "m": int, "sets": {"cells": [{"n": int, "allowed": [int]}], "boxes": [_BOX]}}
 _CLAIM = {"correct_at_least": Wide, "correct_at_most": Maybe(Wide), "total": Wide}
-_STATEMENT = _CLAIM | {"task": str, "k": int, "vocab": int, "semantics": str, "model": str}
+_STATEMENT = _CLAIM | {"task": object, "k": int, "vocab": int, "semantics": str, "model": str}
 _PROOF = {"strategy": str, "version": int, "parameters": dict, "witness": object, "content": [object]}
 _FILE = {"digest": str, "file_digest": str, "statement": _STATEMENT, "proof": _PROOF, "remarks": dict}
 
@@ -164,7 +171,16 @@ def read_certificate(path: str) -> tuple[Statement, tuple[Entry, ...]]:
     fields = shaped(whole, _FILE | {"certkit": int}, "certificate")
     if not fields["proof"]["strategy"] or fields["proof"]["version"] < 1:
         refuse("schema", "a strategy has a name and a version of at least 1")
-    return Statement(**fields["statement"]), tuple(map(_entry, fields["proof"]["content"]))
+    statement = fields["statement"] | {"task": _task(fields["statement"]["task"])}
+    return Statement(**statement), tuple(map(_entry, fields["proof"]["content"]))
+
+
+def _task(value: Any) -> Task | None:
+    if value == "max-of-k":
+        return None
+    if type(value) is str:
+        refuse("task", f"task {value[:40]!r} is unknown to this auditor")
+    return Task(**shaped(value, {"order": [int], "labels": [int]}, "task"))
 
 
 def _entry(value: Any) -> Entry:

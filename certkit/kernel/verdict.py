@@ -26,6 +26,7 @@ class Verdict:
         seconds: wall time.
         counterexample: a misclassified sequence of a certified set (query last), if one was found.
         kernel_sha256: digest of the auditor's own source files.
+        task: None for max-of-k (or an unread file), else the `order` and `labels` the claim is about.
     """
 
     verdict: str
@@ -38,6 +39,7 @@ class Verdict:
     seconds: float
     counterexample: tuple[int, ...] | None
     kernel_sha256: str
+    task: dict[str, tuple[int, ...]] | None = None
 
     @property
     def exit_code(self) -> int:
@@ -45,8 +47,10 @@ class Verdict:
         return EXIT_CODES[self.verdict]
 
     def as_json(self) -> dict[str, object]:
-        """The fields for one JSON line; integers above 2⁵³ as strings."""
+        """The fields for one JSON line; integers above 2⁵³ as strings, no task if it is max-of-k."""
         fields = asdict(self)
+        if self.task is None:
+            del fields["task"]
         for name in ("audited_correct", "total"):
             fields[name] = fields[name] if fields[name] <= 1 << 53 else str(fields[name])
         return fields

@@ -10,7 +10,7 @@ import math
 import struct
 from typing import NamedTuple
 
-from certkit.kernel.reader import parse_json, read_bounded, refuse, shaped
+from certkit.kernel.reader import Task, parse_json, read_bounded, refuse, shaped
 
 MAX_BYTES = 1 << 28
 MAX_HEADER = 1 << 20
@@ -61,6 +61,25 @@ def read_weights(path: str) -> Weights:
         digest.update(f"{name}\0{dtype}\0{height},{width}\0".encode() + buffer[start:stop])
         matrices[name] = _decode(buffer[start:stop], dtype, width, name)
     return Weights(matrices, digest.hexdigest())
+
+
+def renamed(weights: Weights, task: Task) -> Weights:
+    """Return the model of max-of-k that is right exactly where this one is right about the task.
+
+    Its token r is the token ``order[r]``, its logit r is that token's label. Rows of W_E and columns of W_U
+    change places, so every logit is computed as before, in exact and in rounded arithmetic alike.
+    """
+    order, labels = task
+    embed, unembed = weights.matrices["W_E"], weights.matrices["W_U"]
+    every = list(range(len(embed.rows)))
+    if not sorted(order) == sorted(labels) == every == list(range(len(unembed.rows[0]))):
+        refuse("task", f"order and labels must each hold every token below {len(every)} exactly once")
+    if [*order] == [*labels] == every:
+        refuse("task", "this task is spelled max-of-k")
+    tokens = [embed.rows[token] for token in order]
+    logits = [[row[labels[token]] for token in order] for row in unembed.rows]
+    changed = {"W_E": embed._replace(rows=tokens), "W_U": unembed._replace(rows=logits)}
+    return Weights(weights.matrices | changed, weights.sha256)
 
 
 def _decode(raw: bytes, dtype: str, width: int, name: str) -> Matrix:

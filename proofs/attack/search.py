@@ -28,6 +28,7 @@ from proofs.attack.regions import BoxRegion, CellRegion, FloatClass, Region, dis
 from proofs.explain import check_subject
 from proofs.model import Model
 from proofs.paths import path_tables
+from proofs.task import as_max_of_k
 
 EXACT_TRIES = 200
 """How many of the closest calls are decided exactly at least, whatever float64 says of them."""
@@ -42,12 +43,14 @@ class Counterexample:
 
     Attributes:
         sequence: a misclassified sequence of K tokens, query last.
-        x: an output that is not beaten there: ``logit[x] ≥ logit[max]``, exactly.
-        where: what the certificate wrongly says, in words.
+        x: an output that is not beaten there: ``logit[x] ≥ logit[right]``, exactly.
+        right: the right answer there; of Max-of-K the largest token.
+        where: what the certificate wrongly says, in words (it names tokens by rank).
     """
 
     sequence: tuple[int, ...]
     x: int
+    right: int
     where: str
 
 
@@ -152,6 +155,8 @@ def attack(model: Model, certificate: Certificate, tries: int = 100_000, seed: i
         ExplainError: the certificate is about another model.
     """
     check_subject(model, certificate)
+    task = certificate.claim.task
+    model, certificate = as_max_of_k(model, certificate)
     k = model.n_ctx
     paths, search = path_tables(model), _Search(torch.Generator().manual_seed(seed))
     entries = certificate.content.entries
@@ -169,6 +174,7 @@ def attack(model: Model, certificate: Certificate, tries: int = 100_000, seed: i
         decided += 1
         x = _decide(truth, call)
         if x is not None:
-            refuted = Counterexample(call.sequence, x, f"{call.region} is said to be right")
+            sequence, where = task.tokens(call.sequence), f"{call.region} is said to be right"
+            refuted = Counterexample(sequence, task.logits[x], task.answer(sequence), where)
             return AttackReport(search.tried, decided, closest, refuted)
     return AttackReport(search.tried, decided, closest, None)

@@ -33,6 +33,7 @@ from certkit.certificate import (
     runs_from_mask,
     runs_from_tokens,
 )
+from certkit.task import Task
 
 tokens = st.sets(st.integers(0, 9))
 
@@ -200,7 +201,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "digest short": (lambda: Claim(2, 2, "0" * 63, 0), "model_sha256"),
     "digest capital": (lambda: Claim(2, 2, "A" * 64, 0), "model_sha256"),
     "semantics": (lambda: Claim(2, 2, "0" * 64, 0, semantics="float"), "semantics"),
-    "task": (lambda: Claim(2, 2, "0" * 64, 0, task="min-of-k"), "task"),
+    "task of another size": (lambda: Claim(2, 2, "0" * 64, 0, task=Task.min_of_k(3)), "3 tokens"),
     "claim above total": (lambda: Claim(2, 2, "0" * 64, 5), "correct_at_least=5"),
     "claim a bool": (lambda: Claim(2, 2, "0" * 64, True), "correct_at_least=True"),
     "upper below lower": (lambda: Claim(2, 2, "0" * 64, 3, 2), "correct_at_most=2"),
