@@ -74,11 +74,11 @@ BINARY: dict[str, tuple[Binary, Callable[[Fraction, Fraction], Fraction]]] = {
 
 @pytest.mark.parametrize("name", BINARY)
 @pytest.mark.parametrize("cases", [100, pytest.param(20_000, marks=pytest.mark.extended)])
-def test_arithmetic_under_every_assignment(name: str, cases: int) -> None:
+def test_arithmetic_under_every_assignment(name: str, cases: int, device: torch.device) -> None:
     operation, truth = BINARY[name]
     for seed in range(cases // 100):
         scale = 10.0 ** (seed % 7 - 3)
-        x, y = (Affine.from_interval(boxes((100,), 2 * seed + i, scale)) for i in range(2))
+        x, y = (Affine.from_interval(boxes((100,), 2 * seed + i, scale).to(device)) for i in range(2))
         values = assignment(x, seed) | assignment(y, seed + 1)
         pairs = zip(exact_values(x, values), exact_values(y, values), strict=True)
         contained(operation(x, y), values, [truth(a, b) for a, b in pairs])
@@ -98,19 +98,19 @@ UNARY: dict[str, tuple[Callable[[Affine], Affine], Callable[[arb], arb], float]]
 
 @pytest.mark.parametrize("name", UNARY)
 @pytest.mark.parametrize("cases", [100, pytest.param(20_000, marks=pytest.mark.extended)])
-def test_functions_under_every_assignment(name: str, cases: int) -> None:
+def test_functions_under_every_assignment(name: str, cases: int, device: torch.device) -> None:
     function, truth, shift = UNARY[name]
     ctx.prec = 300
     for seed in range(cases // 100):
-        x = Affine.from_interval(boxes((100,), seed) + shift)
+        x = Affine.from_interval((boxes((100,), seed) + shift).to(device))
         values = assignment(x, seed)
         members = [truth(arb(fmpq(t.numerator, t.denominator))) for t in exact_values(x, values)]
         contained(function(x), values, members)
 
 
-def test_matrix_products_under_every_assignment() -> None:
-    a, b = Affine.from_interval(boxes((3, 4), 1)), Affine.from_interval(boxes((4, 2), 2))
-    weight = boxes((2, 3), 3)
+def test_matrix_products_under_every_assignment(device: torch.device) -> None:
+    a, b = (Affine.from_interval(box.to(device)) for box in (boxes((3, 4), 1), boxes((4, 2), 2)))
+    weight = boxes((2, 3), 3).to(device)
     for seed in range(10):
         values = assignment(a, seed) | assignment(b, seed + 50)
         x, y = exact_values(a, values), exact_values(b, values)
@@ -133,12 +133,12 @@ def test_matrix_products_under_every_assignment() -> None:
         contained(a.sum(1), values, [sum(x[4 * i : 4 * i + 4], Fraction(0)) for i in range(3)])
 
 
-def test_a_difference_with_itself_vanishes() -> None:
+def test_a_difference_with_itself_vanishes(device: torch.device) -> None:
     """0 exactly for a fresh form; at rounding level after layers of rounding."""
-    x = Affine.from_interval(boxes((100,), 1, scale=1e3))
-    assert (x - x).to_interval().same_bounds(Interval.exact(torch.zeros(100))).all()
+    x = Affine.from_interval(boxes((100,), 1, scale=1e3).to(device))
+    assert (x - x).to_interval().same_bounds(0.0).all()
     y = ((x * 0.1 + 0.3) * 0.7 - x / 3).reshape(10, 10)
-    z = (y @ boxes((10, 10), 2).lo).tanh()
+    z = (y @ boxes((10, 10), 2).lo.to(device)).tanh()
     difference = (z - z).to_interval()
     assert bool(difference.contains(0.0).all())
     assert bool((difference.wid() <= 1e-11 * (1 + z.to_interval().mag())).all())
@@ -157,7 +157,7 @@ def layers(width: int, depth: int, seed: int) -> list[tuple[Tensor, Tensor]]:
 
 @pytest.mark.parametrize("seed", [0, 1, pytest.param(2, marks=pytest.mark.extended)])
 @pytest.mark.parametrize("samples", [2000, pytest.param(100_000, marks=pytest.mark.extended)])
-def test_four_layer_network(seed: int, samples: int) -> None:
+def test_four_layer_network(seed: int, samples: int, device: torch.device) -> None:
     """At least five times narrower than intervals, and every sampled output is inside.
 
     A sample's output is itself enclosed by interval arithmetic, and that whole enclosure must be inside.
@@ -165,11 +165,12 @@ def test_four_layer_network(seed: int, samples: int) -> None:
     network = layers(width=16, depth=4, seed=seed)
     centre = torch.linspace(-1, 1, 16, dtype=torch.float64).reshape(1, -1)
     box = Interval.ball(centre, 0.01)
-    form, plain = Affine.from_interval(box), box
+    plain = box
     generator = torch.Generator().manual_seed(seed)
     inputs = box.lo + (box.hi - box.lo) * torch.rand(samples, 16, generator=generator, dtype=torch.float64)
     outputs = Interval.exact(torch.minimum(torch.maximum(inputs, box.lo), box.hi))
-    for weight, bias in network:
+    form, plain, outputs = Affine.from_interval(box.to(device)), plain.to(device), outputs.to(device)
+    for weight, bias in ((w.to(device), b.to(device)) for w, b in network):
         form = (form @ weight + bias).tanh()
         plain = (plain @ weight + bias).tanh()
         outputs = (outputs @ weight + bias).tanh()
@@ -180,14 +181,14 @@ def test_four_layer_network(seed: int, samples: int) -> None:
     assert bool(reduced.contains(outputs).all())
 
 
-def test_conversion_loses_no_point() -> None:
+def test_conversion_loses_no_point(device: torch.device) -> None:
     for scale in (1e-300, 1.0, 1e300):
-        x = boxes((200,), 3, scale)
+        x = boxes((200,), 3, scale).to(device)
         assert bool(Affine.from_interval(x).to_interval().contains(x).all())
 
 
-def test_reduction_keeps_the_largest() -> None:
-    box = Interval.hull(torch.zeros(3), torch.tensor([1.0, 4.0, 2.0]))
+def test_reduction_keeps_the_largest(device: torch.device) -> None:
+    box = Interval.hull(torch.zeros(3), torch.tensor([1.0, 4.0, 2.0])).to(device)
     x = Affine.from_interval(box)
     y = x.reduce(1)
     assert y.symbols.tolist() == [x.symbols[1].item()]
@@ -195,13 +196,13 @@ def test_reduction_keeps_the_largest() -> None:
     assert x.reduce(3) is x
 
 
-def test_indexing_and_shapes() -> None:
-    x = Affine.from_interval(boxes((3, 4), 1))
+def test_indexing_and_shapes(device: torch.device) -> None:
+    x = Affine.from_interval(boxes((3, 4), 1).to(device))
     assert x[1].shape == (4,)
     assert x[:, 1:3].shape == (3, 2)
     assert x.reshape(4, 3).reshape(-1).shape == (12,)
-    assert (x + boxes((2, 3, 4), 2)).shape == (2, 3, 4)
-    assert (x * torch.ones(4)).shape == (3, 4)
+    assert (x + boxes((2, 3, 4), 2).to(device)).shape == (2, 3, 4)
+    assert (x * torch.ones(4, device=device)).shape == (3, 4)
     assert bool(x[1].to_interval().same_bounds(x.to_interval()[1]).all())
     assert bool((x - x[:1]).to_interval()[0].contains(0.0).all())
 

@@ -140,8 +140,9 @@ def test_repr() -> None:
 # --- among torch tensors ---
 
 
-def test_torch_functions_do_what_the_methods_do() -> None:
-    x, t = some(3, 4), torch.randn(3, 4, generator=torch.Generator().manual_seed(1)).double()
+def test_torch_functions_do_what_the_methods_do(device: torch.device) -> None:
+    x = some(3, 4).to(device)
+    t = torch.randn(3, 4, generator=torch.Generator().manual_seed(1)).double().to(device)
     pairs = [
         (t + x, x + t),
         (t - x, -(x - t)),
@@ -161,18 +162,19 @@ def test_torch_functions_do_what_the_methods_do() -> None:
     ]
     for ours, method in pairs:
         assert isinstance(ours, Interval)
+        assert ours.device.type == device.type
         assert bool(ours.same_bounds(method).all())
 
 
-def test_shapes_move_both_bounds() -> None:
-    x = some(2, 3, 4)
-    index = torch.tensor([2, 0])
+def test_shapes_move_both_bounds(device: torch.device) -> None:
+    x = some(2, 3, 4).to(device)
+    index = torch.tensor([2, 0], device=device)
     moves: list[Callable[[object], object]] = [
         lambda v: v[0],
         lambda v: v[..., 1:3],
         lambda v: v[:, None],
         lambda v: v[:, index],
-        lambda v: v[torch.tensor([True, False])],
+        lambda v: v[torch.tensor([True, False], device=device)],
         lambda v: v.reshape(6, 4),
         lambda v: v.flatten(),
         lambda v: v.unflatten(2, (2, 2)),
@@ -225,11 +227,11 @@ def test_importing_certkit_does_not_import_torch() -> None:
     "equation",
     ["ij,jk->ik", "bij,bjk->bik", "ij,kj->ki", "ij,ij->i", "ij,j->i", "i,j->ij", "ijk,j->k", "bi,bj->ijb"],
 )
-def test_einsum_contains_the_exact_sum(equation: str) -> None:
+def test_einsum_contains_the_exact_sum(equation: str, device: torch.device) -> None:
     sizes = {"b": 2, "i": 3, "j": 4, "k": 2}
     left, right = equation.split("->")[0].split(",")
     x, y = some(*[sizes[c] for c in left], seed=1), some(*[sizes[c] for c in right], seed=2)
-    result = certkit.einsum(equation, x, y)
+    result = certkit.einsum(equation, x.to(device), y.to(device)).to("cpu")
     generator = torch.Generator().manual_seed(3)
     for _ in range(5):
         a, b = members_of(x, generator), members_of(y, generator)
@@ -248,8 +250,8 @@ def test_einsum_contains_the_exact_sum(equation: str) -> None:
             assert Fraction(result.lo[key].item()) <= value <= Fraction(result.hi[key].item())
 
 
-def test_comparisons_are_decided_by_the_bounds() -> None:
-    x = Interval.hull(torch.tensor([0.0, 0.0, 2.0, 1.0]), torch.tensor([1.0, 2.0, 3.0, 1.0]))
+def test_comparisons_are_decided_by_the_bounds(device: torch.device) -> None:
+    x = Interval.hull(torch.tensor([0.0, 0.0, 2.0, 1.0]), torch.tensor([1.0, 2.0, 3.0, 1.0])).to(device)
     assert x.certainly_lt(2).tolist() == [True, False, False, True]
     assert x.certainly_le(2).tolist() == [True, True, False, True]
     assert x.certainly_gt(0).tolist() == [False, False, True, True]
@@ -262,4 +264,9 @@ def test_comparisons_are_decided_by_the_bounds() -> None:
     assert x.possibly_eq(1).tolist() == [True, True, False, True]
     assert x.certainly_ne(1).tolist() == [False, False, True, False]
     assert x.possibly_ne(1).tolist() == [True, True, True, False]
-    assert x.contains(torch.tensor([1.0, 3.0, torch.inf, 1.0])).tolist() == [True, False, False, True]
+    assert x.contains(torch.tensor([1.0, 3.0, torch.inf, 1.0], device=device)).tolist() == [
+        True,
+        False,
+        False,
+        True,
+    ]

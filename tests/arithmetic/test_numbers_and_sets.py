@@ -18,8 +18,8 @@ def halves(x: float) -> tuple[float, float]:
     return float(round(Fraction(x))), math.copysign(float(away), x)
 
 
-def check_numbers(n: int, seed: int) -> None:
-    x = random_intervals(n, torch.Generator().manual_seed(seed))
+def check_numbers(n: int, seed: int, device: torch.device) -> None:
+    x = random_intervals(n, torch.Generator().manual_seed(seed)).to(device)
     ends = zip(x.lo.tolist(), x.hi.tolist(), strict=True)
     got = zip(*(f.tolist() for f in (x.mid(), x.rad(), x.wid(), x.mag(), x.mig())), strict=True)
     for (lo, hi), (mid, rad, wid, mag, mig) in zip(ends, got, strict=True):
@@ -30,11 +30,11 @@ def check_numbers(n: int, seed: int) -> None:
         assert (mag, mig) == (max(-lo, hi), 0 if lo <= 0 <= hi else min(abs(lo), abs(hi)))
 
 
-def check_integers(n: int, seed: int) -> None:
+def check_integers(n: int, seed: int, device: torch.device) -> None:
     generator = torch.Generator().manual_seed(seed)
     x = random_intervals(n, generator)
     ties = torch.randint(-9, 9, (n,), generator=generator).double() / 2
-    x = Interval.hull(torch.minimum(x.lo, ties), torch.maximum(x.hi, ties))
+    x = Interval.hull(torch.minimum(x.lo, ties), torch.maximum(x.hi, ties)).to(device)
     for end in ("lo", "hi"):
         values = getattr(x, end).tolist()
         names = ("floor", "ceil", "trunc", "round", "round_ties_to_away", "sign")
@@ -45,13 +45,14 @@ def check_integers(n: int, seed: int) -> None:
             assert sign == (value > 0) - (value < 0)
 
 
-def check_sets(n: int, seed: int) -> None:
+def check_sets(n: int, seed: int, device: torch.device) -> None:
     generator = torch.Generator().manual_seed(seed)
     x, y = random_intervals(n, generator), random_intervals(n, generator)
     touching = torch.arange(n) % 2 == 0
     top = torch.where(touching, torch.maximum(x.hi, y.hi), y.hi)
     y = Interval.hull(torch.where(touching, x.hi, y.lo), top)
     point = members_of(x, generator)
+    x, y, point = x.to(device), y.to(device), point.to(device)
     both, hull = x.intersection(y), x.convex_hull(y)
     in_both = x.contains(point) & y.contains(point)
     assert bool((both.contains(point) == in_both).all())
@@ -63,14 +64,14 @@ def check_sets(n: int, seed: int) -> None:
 
 
 @pytest.mark.parametrize("check", [check_numbers, check_integers, check_sets])
-def test_elementwise(check: object) -> None:
+def test_elementwise(check: object, device: torch.device) -> None:
     assert callable(check)
-    check(1000, 1)
+    check(1000, 1, device)
 
 
 @pytest.mark.extended
 @pytest.mark.parametrize("check", [check_numbers, check_integers, check_sets])
-def test_elementwise_extended(check: object) -> None:
+def test_elementwise_extended(check: object, device: torch.device) -> None:
     assert callable(check)
     for seed in range(60, 70):
-        check(11_000, seed)
+        check(11_000, seed, device)

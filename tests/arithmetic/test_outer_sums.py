@@ -19,10 +19,11 @@ def random_terms(shape: tuple[int, ...], lead: int, seed: int) -> list[Tensor]:
     return terms
 
 
-def check_outer(shape: tuple[int, ...], lead: int, seed: int) -> None:
+def check_outer(shape: tuple[int, ...], lead: int, seed: int, device: torch.device) -> None:
     terms = random_terms(shape, lead, seed)
-    sums = linalg.outer_sum_upper(terms)
-    best = linalg.max_outer_sum_upper(terms)
+    moved = [term.to(device) for term in terms]
+    sums = linalg.outer_sum_upper(moved).cpu()
+    best = linalg.max_outer_sum_upper(moved).cpu()
     assert sums.shape == (lead, *shape)
     assert best.tolist() == sums.amax(0).tolist()
     for index in itertools.product(*map(range, shape)):
@@ -38,16 +39,16 @@ def check_outer(shape: tuple[int, ...], lead: int, seed: int) -> None:
 
 
 @pytest.mark.parametrize("shape", [(5,), (4, 3), (3, 2, 4), (2, 3, 2, 3)])
-def test_outer_sums_are_above_the_exact_sums(shape: tuple[int, ...]) -> None:
+def test_outer_sums_are_above_the_exact_sums(shape: tuple[int, ...], device: torch.device) -> None:
     for seed in range(4):
-        check_outer(shape, 3, seed)
+        check_outer(shape, 3, seed, device)
 
 
 @pytest.mark.extended
 @pytest.mark.parametrize("shape", [(40, 30), (12, 10, 11), (6, 6, 6, 7)])
-def test_outer_sums_are_above_the_exact_sums_extended(shape: tuple[int, ...]) -> None:
+def test_outer_sums_are_above_the_exact_sums_extended(shape: tuple[int, ...], device: torch.device) -> None:
     for seed in range(30):
-        check_outer(shape, 3, 100 + seed)
+        check_outer(shape, 3, 100 + seed, device)
 
 
 def test_outer_sums_report_their_additions() -> None:
@@ -60,6 +61,6 @@ def test_outer_sums_report_their_additions() -> None:
     assert (spent.flops, spent.comparisons) == (7 * (16 + 64), 6 * 64)
 
 
-def test_maximum_over_nothing_is_minus_infinity() -> None:
-    terms = [torch.ones(0, 4, dtype=torch.float64)] * 2
+def test_maximum_over_nothing_is_minus_infinity(device: torch.device) -> None:
+    terms = [torch.ones(0, 4, dtype=torch.float64, device=device)] * 2
     assert bool((linalg.max_outer_sum_upper(terms) == -torch.inf).all())

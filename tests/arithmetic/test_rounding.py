@@ -46,11 +46,12 @@ def ordinary_operands(n: int, seed: int) -> tuple[Tensor, Tensor]:
     return torch.where(kind == 1, rounding.next_down(a), a), torch.where(kind == 2, rounding.next_up(b), b)
 
 
-def check_pairs(name: str, n: int, seed: int, ordinary: bool) -> None:
+def check_pairs(name: str, n: int, seed: int, ordinary: bool, device: torch.device) -> None:
     down, up, exact = CASES[name]
     a, b = ordinary_operands(n, seed) if ordinary else operands(n, seed)
     if name == "div":
         b = torch.where(b == 0, 3.0, b)
+    a, b = a.to(device), b.to(device)
     low, high = down(a, b).tolist(), up(a, b).tolist()
     for x, y, lo, hi in zip(a.tolist(), b.tolist(), low, high, strict=True):
         truth = exact(Fraction(x), Fraction(y))
@@ -58,9 +59,9 @@ def check_pairs(name: str, n: int, seed: int, ordinary: bool) -> None:
         assert hi == exact_up(truth), (name, "up", x.hex(), y.hex(), hi, exact_up(truth))
 
 
-def check_roots(n: int, seed: int) -> None:
+def check_roots(n: int, seed: int, device: torch.device) -> None:
     a, b = operands(n, seed)
-    a = torch.cat([a.abs(), (b * b).clamp(max=rounding.MAX)])
+    a = torch.cat([a.abs(), (b * b).clamp(max=rounding.MAX)]).to(device)
     low, high = rounding.sqrt_down(a).tolist(), rounding.sqrt_up(a).tolist()
     for x, lo, hi in zip(a.tolist(), low, high, strict=True):
         assert lo == root_down(Fraction(x)), (x.hex(), lo)
@@ -69,43 +70,43 @@ def check_roots(n: int, seed: int) -> None:
 
 @pytest.mark.parametrize("ordinary", [True, False])
 @pytest.mark.parametrize("name", CASES)
-def test_directed_operations_are_tightest(name: str, ordinary: bool) -> None:
-    check_pairs(name, 3000, seed=1, ordinary=ordinary)
+def test_directed_operations_are_tightest(name: str, ordinary: bool, device: torch.device) -> None:
+    check_pairs(name, 3000, 1, ordinary, device)
 
 
 @pytest.mark.parametrize("name", ["SUM", "DIFFERENCE", "PRODUCT", "QUOTIENT"])
-def test_ordinary_operands_take_the_fast_path(name: str) -> None:
+def test_ordinary_operands_take_the_fast_path(name: str, device: torch.device) -> None:
     kernel = getattr(kernels, name)
     a, b = ordinary_operands(3000, seed=1)
     together = a + b != 0 if name == "SUM" else a - b != 0
-    a, b = a[together], b[together]
+    a, b = a[together].to(device), b[together].to(device)
     (down, up), ordinary = kernels.rounded(kernel, [kernels.Job(a, b, up=False), kernels.Job(a, b, up=True)])
     assert ordinary
     assert bool((down < up).any())
     assert not kernels.rounded(kernel, [kernels.Job(a * 2.0**-980, b * 2.0**-980, up=True)])[1]
 
 
-def test_directed_roots_are_tightest() -> None:
-    check_roots(2000, seed=2)
+def test_directed_roots_are_tightest(device: torch.device) -> None:
+    check_roots(2000, 2, device)
 
 
 @pytest.mark.extended
 @pytest.mark.parametrize("ordinary", [True, False])
 @pytest.mark.parametrize("name", CASES)
-def test_directed_operations_are_tightest_extended(name: str, ordinary: bool) -> None:
+def test_directed_operations_are_tightest_extended(name: str, ordinary: bool, device: torch.device) -> None:
     for seed in range(10, 16):
-        check_pairs(name, 20_000, seed, ordinary)
+        check_pairs(name, 20_000, seed, ordinary, device)
 
 
 @pytest.mark.extended
-def test_directed_roots_are_tightest_extended() -> None:
+def test_directed_roots_are_tightest_extended(device: torch.device) -> None:
     for seed in range(10, 14):
-        check_roots(15_000, seed)
+        check_roots(15_000, seed, device)
 
 
-def test_infinite_operands_have_their_limits() -> None:
-    inf = torch.tensor(torch.inf, dtype=torch.float64)
-    two = torch.tensor(2.0, dtype=torch.float64)
+def test_infinite_operands_have_their_limits(device: torch.device) -> None:
+    inf = torch.tensor(torch.inf, dtype=torch.float64, device=device)
+    two = torch.tensor(2.0, dtype=torch.float64, device=device)
     for direction in ("down", "up"):
         assert getattr(rounding, f"add_{direction}")(inf, two) == torch.inf
         assert getattr(rounding, f"mul_{direction}")(-inf, two) == -torch.inf
@@ -113,18 +114,19 @@ def test_infinite_operands_have_their_limits() -> None:
         assert getattr(rounding, f"sqrt_{direction}")(inf) == torch.inf
 
 
-def test_broadcasting_reaches_the_rare_elements() -> None:
-    a = torch.tensor([[1.0], [2.0**-1000]], dtype=torch.float64)
-    b = torch.tensor([3.0, 2.0**-60, 0.0], dtype=torch.float64)
+def test_broadcasting_reaches_the_rare_elements(device: torch.device) -> None:
+    a = torch.tensor([[1.0], [2.0**-1000]], dtype=torch.float64, device=device)
+    b = torch.tensor([3.0, 2.0**-60, 0.0], dtype=torch.float64, device=device)
     assert rounding.mul_up(a, b).tolist()[1] == [3 * 2.0**-1000, 2.0**-1060, 0.0]
-    c = torch.tensor([1 + 2.0**-52, 2.0**-100, 0.0], dtype=torch.float64)
+    c = torch.tensor([1 + 2.0**-52, 2.0**-100, 0.0], dtype=torch.float64, device=device)
     assert rounding.mul_up(a, c)[1, 1] == rounding.TINY
 
 
-def test_neighbours() -> None:
+def test_neighbours(device: torch.device) -> None:
     x = torch.tensor(
         [0.0, -0.0, rounding.TINY, -rounding.TINY, rounding.MAX, -torch.inf, torch.inf, -1.0],
         dtype=torch.float64,
+        device=device,
     )
     up = [
         rounding.TINY,

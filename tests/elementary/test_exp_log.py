@@ -46,22 +46,22 @@ def log_inputs(scale: int) -> Tensor:
 
 
 @pytest.mark.parametrize("scale", [40, pytest.param(1200, marks=pytest.mark.extended)])
-def test_exp_contains_the_truth_within_two_ulps(scale: int) -> None:
-    x = exp_inputs(scale)
+def test_exp_contains_the_truth_within_two_ulps(scale: int, device: torch.device) -> None:
+    x = exp_inputs(scale).to(device)
     check_points(arb.exp, x.clamp(-1000, 1000), *exp_bounds(x, x), max_ulps=2.0)
 
 
 @pytest.mark.parametrize("scale", [40, pytest.param(1200, marks=pytest.mark.extended)])
-def test_log_contains_the_truth_within_two_ulps(scale: int) -> None:
-    x = log_inputs(scale)
+def test_log_contains_the_truth_within_two_ulps(scale: int, device: torch.device) -> None:
+    x = log_inputs(scale).to(device)
     check_points(arb.log, x, *log_bounds(x, x), max_ulps=2.0)
 
 
 @pytest.mark.parametrize("bounds", [exp_bounds, log_bounds])
-def test_two_ends_agree_with_one(bounds: object) -> None:
+def test_two_ends_agree_with_one(bounds: object, device: torch.device) -> None:
     """The shared-tensor short cut and the chunk borders change nothing."""
     assert callable(bounds)
-    x = uniform(70007, 5, -750, 750).abs().reshape(7, -1)
+    x = uniform(70007, 5, -750, 750).abs().reshape(7, -1).to(device)
     y = x + 1.0
     down, up = bounds(x, y)
     assert torch.equal(down, bounds(x, x)[0])
@@ -69,17 +69,17 @@ def test_two_ends_agree_with_one(bounds: object) -> None:
     assert torch.equal(bounds(x[:, ::3], y[:, ::3])[0], down[:, ::3])
 
 
-def test_exp_at_the_ends_of_the_number_line() -> None:
-    lo = torch.tensor([-INF, -INF, 0.0, 710.0, -1e308], dtype=torch.float64)
-    hi = torch.tensor([-800.0, INF, -0.0, 800.0, 1e308], dtype=torch.float64)
+def test_exp_at_the_ends_of_the_number_line(device: torch.device) -> None:
+    lo = torch.tensor([-INF, -INF, 0.0, 710.0, -1e308], dtype=torch.float64, device=device)
+    hi = torch.tensor([-800.0, INF, -0.0, 800.0, 1e308], dtype=torch.float64, device=device)
     down, up = exp_bounds(lo, hi)
     assert down.tolist() == [0.0, 0.0, 1.0, 1.7976931348623157e308, 0.0]
     assert up.tolist() == [5e-324, INF, 1.0, INF, INF]
 
 
-def test_log_at_the_ends_of_its_domain() -> None:
-    lo = torch.tensor([-1.0, 0.0, 0.0, -INF, 1.0, -2.0], dtype=torch.float64)
-    hi = torch.tensor([1.0, 1.0, INF, INF, 1.0, -0.0], dtype=torch.float64)
+def test_log_at_the_ends_of_its_domain(device: torch.device) -> None:
+    lo = torch.tensor([-1.0, 0.0, 0.0, -INF, 1.0, -2.0], dtype=torch.float64, device=device)
+    hi = torch.tensor([1.0, 1.0, INF, INF, 1.0, -0.0], dtype=torch.float64, device=device)
     down, up = log_bounds(lo, hi)
     assert down.tolist() == [-INF, -INF, -INF, -INF, 0.0, INF]
     assert up.tolist() == [0.0, 0.0, INF, INF, 0.0, -INF]
@@ -87,8 +87,8 @@ def test_log_at_the_ends_of_its_domain() -> None:
 
 @pytest.mark.parametrize("bounds", [exp_bounds, log_bounds])
 @pytest.mark.parametrize("shape", [(), (0,), (3, 0), (1, 1, 1)])
-def test_shapes(bounds: object, shape: tuple[int, ...]) -> None:
+def test_shapes(bounds: object, shape: tuple[int, ...], device: torch.device) -> None:
     assert callable(bounds)
-    x = torch.ones(shape, dtype=torch.float64)
+    x = torch.ones(shape, dtype=torch.float64, device=device)
     down, up = bounds(x, x)
     assert down.shape == up.shape == x.shape

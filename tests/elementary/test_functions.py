@@ -13,7 +13,7 @@ import torch
 from flint import arb, ctx
 from torch import Tensor
 
-from certkit import elementary
+from certkit import Interval, elementary
 
 from .oracle import AWKWARD, Function, check_points, neighbours, random_bits, uniform
 
@@ -73,15 +73,15 @@ def inputs(case: Case, scale: int) -> Tensor:
 
 @pytest.mark.parametrize("scale", [20, pytest.param(1200, marks=pytest.mark.extended)])
 @pytest.mark.parametrize("name", CASES)
-def test_contains_the_truth_within_the_documented_ulps(name: str, scale: int) -> None:
+def test_contains_the_truth_within_the_documented_ulps(name: str, scale: int, device: torch.device) -> None:
     case = CASES[name]
-    x = inputs(case, scale)
+    x = inputs(case, scale).to(device)
     check_points(case.truth, x, *case.bounds(x, x), max_ulps=case.ulps)
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 10, 64, 1001, 2**31 - 1, -1, -2, -3, -17, -(2**31) + 1])
 @pytest.mark.parametrize("scale", [4, pytest.param(200, marks=pytest.mark.extended)])
-def test_powers_contain_the_truth(n: int, scale: int) -> None:
+def test_powers_contain_the_truth(n: int, scale: int, device: torch.device) -> None:
     x = torch.cat(
         [
             uniform(100 * scale, 0, -3, 3),
@@ -91,7 +91,7 @@ def test_powers_contain_the_truth(n: int, scale: int) -> None:
             neighbours([2.0 ** (k / abs(n)) for k in (-1074, -1022, 1023)]),
         ]
     )
-    x = x[x != 0]
+    x = x[x != 0].to(device)
     check_points(lambda t: t**n, x, *elementary.pow_bounds(x, x, n), max_ulps=2.0)
 
 
@@ -107,9 +107,9 @@ EXACT = {
 
 
 @pytest.mark.parametrize("name", EXACT)
-def test_exact_values_stay_points(name: str) -> None:
+def test_exact_values_stay_points(name: str, device: torch.device) -> None:
     for x, y in EXACT[name]:
-        point = torch.tensor([x], dtype=torch.float64)
+        point = torch.tensor([x], dtype=torch.float64, device=device)
         down, up = CASES[name].bounds(point, point)
         assert (down.item(), up.item()) == (y, y)
 
@@ -126,8 +126,9 @@ LIMITS = {
 
 
 @pytest.mark.parametrize("name", LIMITS)
-def test_the_whole_line_gives_the_whole_range(name: str) -> None:
-    down, up = CASES[name].bounds(torch.tensor([-INF]).double(), torch.tensor([INF]).double())
+def test_the_whole_line_gives_the_whole_range(name: str, device: torch.device) -> None:
+    line = Interval.entire(1).to(device)
+    down, up = CASES[name].bounds(line.lo, line.hi)
     assert (down.item(), up.item()) == LIMITS[name]
 
 
@@ -144,17 +145,17 @@ def test_monotone_functions_use_the_ends(name: str) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("shape", [(), (0,), (2, 0, 3), (2, 3)])
-def test_shapes(name: str, shape: tuple[int, ...]) -> None:
-    x = torch.full(shape, 0.3, dtype=torch.float64)
+def test_shapes(name: str, shape: tuple[int, ...], device: torch.device) -> None:
+    x = torch.full(shape, 0.3, dtype=torch.float64, device=device)
     down, up = CASES[name].bounds(x, x + 0.1)
     assert down.shape == up.shape == shape
-    transposed = torch.full((3, 2), 0.3, dtype=torch.float64).mT
+    transposed = torch.full((3, 2), 0.3, dtype=torch.float64, device=device).mT
     assert CASES[name].bounds(transposed, transposed)[0].shape == (2, 3)
 
 
-def test_log1p_outside_its_domain_is_empty() -> None:
-    lo = torch.tensor([-5.0, -1.0, -3.0], dtype=torch.float64)
-    hi = torch.tensor([-2.0, -1.0, 0.0], dtype=torch.float64)
+def test_log1p_outside_its_domain_is_empty(device: torch.device) -> None:
+    lo = torch.tensor([-5.0, -1.0, -3.0], dtype=torch.float64, device=device)
+    hi = torch.tensor([-2.0, -1.0, 0.0], dtype=torch.float64, device=device)
     down, up = elementary.log1p_bounds(lo, hi)
     assert down.tolist() == [INF, INF, -INF]
     assert up.tolist() == [-INF, -INF, 0.0]
@@ -162,7 +163,7 @@ def test_log1p_outside_its_domain_is_empty() -> None:
 
 @pytest.mark.parametrize("name", ["sin", "cos"])
 @pytest.mark.parametrize("count", [2000, pytest.param(100000, marks=pytest.mark.extended)])
-def test_sine_and_cosine_over_intervals(name: str, count: int) -> None:
+def test_sine_and_cosine_over_intervals(name: str, count: int, device: torch.device) -> None:
     """Extrema inside are found, and only those: the bound is the truth of a range computed in ball
     arithmetic.
     """
@@ -170,8 +171,9 @@ def test_sine_and_cosine_over_intervals(name: str, count: int) -> None:
     far = [random_bits(count // 10, 2), uniform(count // 10, 3, -1e12, 1e12)]
     lo = torch.cat([uniform(count, 1, -20, 20), *far])
     hi = lo + uniform(lo.numel(), 4, 0, 8) * (lo.abs() < 1e15)
-    down, up = bounds(lo, hi)
-    (down_lo, up_lo), (down_hi, up_hi) = bounds(lo, lo), bounds(hi, hi)
+    low, high = lo.to(device), hi.to(device)
+    ranges = [bounds(low, high), bounds(low, low), bounds(high, high)]
+    (down, up), (down_lo, up_lo), (down_hi, up_hi) = [(a.cpu(), b.cpu()) for a, b in ranges]
     extrema = [extrema_inside(name, a, b) for a, b in zip(lo.tolist(), hi.tolist(), strict=True)]
     top, bottom = torch.tensor(extrema).unbind(1)
     assert bool((up == 1.0)[top].all())
@@ -199,9 +201,9 @@ def extrema_inside(name: str, lo: float, hi: float) -> tuple[bool, bool]:
     return passes(arb(0)), passes(arb.pi())
 
 
-def test_powers_over_intervals() -> None:
-    lo = torch.tensor([-2.0, -3.0, 0.0, -1.0, 2.0, -INF, 0.0, -2.0], dtype=torch.float64)
-    hi = torch.tensor([3.0, -2.0, 0.0, 0.0, 4.0, INF, INF, 0.0], dtype=torch.float64)
+def test_powers_over_intervals(device: torch.device) -> None:
+    lo = torch.tensor([-2.0, -3.0, 0.0, -1.0, 2.0, -INF, 0.0, -2.0], dtype=torch.float64, device=device)
+    hi = torch.tensor([3.0, -2.0, 0.0, 0.0, 4.0, INF, INF, 0.0], dtype=torch.float64, device=device)
 
     def ends(n: int) -> list[tuple[float, float]]:
         down, up = elementary.pow_bounds(lo, hi, n)
@@ -217,8 +219,8 @@ def test_powers_over_intervals() -> None:
     assert ends(1) == list(zip(lo.tolist(), hi.tolist(), strict=True))
 
 
-def test_exact_powers_stay_points() -> None:
-    x = torch.tensor([3.0, -3.0, 2.0**-100, 2.0**-537, 1.5, -2.0], dtype=torch.float64)
+def test_exact_powers_stay_points(device: torch.device) -> None:
+    x = torch.tensor([3.0, -3.0, 2.0**-100, 2.0**-537, 1.5, -2.0], dtype=torch.float64, device=device)
     for n in (2, 3, 5, 10):
         down, up = elementary.pow_bounds(x, x, n)
         exact = [float(arb(v) ** n) for v in (3.0, -3.0, 1.5, -2.0)]

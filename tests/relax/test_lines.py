@@ -59,6 +59,7 @@ def boxes(case: Case, count: int, seed: int) -> Interval:
 
 def members(box: Interval, seed: int) -> list[Tensor]:
     """Points of each box: its ends, their neighbours inside, points between, and 0 where it belongs."""
+    box = box.to("cpu")
     generator = torch.Generator().manual_seed(seed)
     points = [box.lo, box.hi, torch.nextafter(box.lo, box.hi), 0.5 * (box.lo + box.hi)]
     for _ in range(4):
@@ -83,33 +84,33 @@ COUNTS = [120, pytest.param(12000, marks=pytest.mark.extended)]
 
 @pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("name", CASES)
-def test_strip_with_the_chord(name: str, count: int) -> None:
+def test_strip_with_the_chord(name: str, count: int, device: torch.device) -> None:
     case = CASES[name]
-    box = boxes(case, count, seed=1)
+    box = boxes(case, count, seed=1).to(device)
     check_strip(case, box, case.strip(box, None), seed=2)
 
 
 @pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("name", CASES)
-def test_strip_with_any_slope(name: str, count: int) -> None:
+def test_strip_with_any_slope(name: str, count: int, device: torch.device) -> None:
     """Slopes of both signs and all sizes, the derivative at a random place among them, exact 0 and 1."""
     case = CASES[name]
-    box = boxes(case, count, seed=3)
+    box = boxes(case, count, seed=3).to(device)
     generator = torch.Generator().manual_seed(4)
     sign = torch.randint(-1, 2, (count,), generator=generator).double()
     slope = sign * 10.0 ** (12 * torch.rand(count, generator=generator, dtype=torch.float64) - 9)
     slope[:3] = torch.tensor([1.0, 0.25, -1.0])[: min(3, count)]
     chord = case.strip(box, None).slope
-    for s in (slope, 1.3 * chord, chord * (1 - 1e-12)):
+    for s in (slope.to(device), 1.3 * chord, chord * (1 - 1e-12)):
         check_strip(case, box, case.strip(box, s), seed=5)
 
 
 @pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("name", LINES)
-def test_lines(name: str, count: int) -> None:
+def test_lines(name: str, count: int, device: torch.device) -> None:
     ctx.prec = 200
     case = CASES[name]
-    box = boxes(case, count, seed=6)
+    box = boxes(case, count, seed=6).to(device)
     lines = LINES[name](box)
     for points in members(box, seed=7):
         rows = (points, *attrs.astuple(lines))

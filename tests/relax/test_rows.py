@@ -28,7 +28,7 @@ Bound = Callable[[list[Interval]], Interval]
 
 def wild_row(a: Interval) -> torch.Tensor:
     """Any row is allowed: one far away from the mean."""
-    return torch.full((*a.shape[:-2], 1, a.shape[-1]), -7.25, dtype=torch.float64)
+    return torch.full((*a.shape[:-2], 1, a.shape[-1]), -7.25, dtype=torch.float64, device=a.device)
 
 
 BOUNDS: dict[str, Bound] = {
@@ -48,25 +48,27 @@ SHAPES = [(5, 3, 6), (4, 2, 3, 7), (6, 3, 2, 2, 8), (1, 1, 1), (3, 1, 5)]
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", BOUNDS)
 @pytest.mark.parametrize("cases", [200, pytest.param(40000, marks=pytest.mark.extended)])
-def test_bound_is_never_below_the_exact_range(name: str, shape: tuple[int, ...], cases: int) -> None:
+def test_bound_is_never_below_the_exact_range(
+    name: str, shape: tuple[int, ...], cases: int, device: torch.device
+) -> None:
     """Integer matrices inside integer intervals: the truth is exact in int64."""
     members = [integers((cases, m, n), i) for i, (m, n) in enumerate(pairwise(shape))]
     boxes = [around(x, 100 + i) for i, x in enumerate(members)]
     truth = reduce(torch.matmul, members)
     truth = truth.amax(-1) - truth.amin(-1)
-    bound = BOUNDS[name](boxes)
+    bound = BOUNDS[name]([x.to(device) for x in boxes]).to("cpu")
     assert bound.shape == truth.shape
     assert bool((bound.hi >= truth.double()).all())
-    points = BOUNDS[name]([Interval.exact(x.double()) for x in members])
+    points = BOUNDS[name]([Interval.exact(x.double(), device=device) for x in members]).to("cpu")
     assert bool((points.hi >= truth.double()).all())
 
 
 @pytest.mark.parametrize("name", BOUNDS)
-def test_bound_holds_for_floats_of_all_sizes(name: str) -> None:
+def test_bound_holds_for_floats_of_all_sizes(name: str, device: torch.device) -> None:
     for seed in range(5):
         members = [floats((4, 3), seed), floats((3, 3), seed + 50), floats((3, 5), seed + 90)]
         truth = exact_range(reduce(product, map(fractions, members)))
-        bound = BOUNDS[name]([Interval.exact(x) for x in members])
+        bound = BOUNDS[name]([Interval.exact(x, device=device) for x in members])
         assert all(Fraction(b) >= t for b, t in zip(bound.hi.tolist(), truth, strict=True))
 
 
