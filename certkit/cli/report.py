@@ -15,7 +15,8 @@ from proofs.report import make_report, read_study, write_report
 def report(results: Path, /, *, out: Path = Path("report")) -> int:
     """Make tables, figures and one HTML page of the results of a sweep, and print the path of the page.
 
-    Exit code 1 if some certified bound is above what its model is known to reach: then something is wrong.
+    Exit code 1, for something is wrong: some certified bound is above what its model is known to reach, or some
+    certificate was audited and not verified.
 
     Parameters
     ----------
@@ -29,4 +30,7 @@ def report(results: Path, /, *, out: Path = Path("report")) -> int:
     for row in made.suspicious:
         text = f"{row.strategy} on {row.model.name}: the bound is above the accuracy; audit its certificate"
         log_console().print(Text(text, style="bold red"), soft_wrap=True)
-    return Exit.FALSE if made.suspicious else Exit.DONE
+    for one in made.study.refused:
+        text = f"certificate {one.certificate} was audited and is not verified: {one.verdict} ({one.place})"
+        log_console().print(Text(text, style="bold red"), soft_wrap=True)
+    return Exit.FALSE if made.suspicious or made.study.refused else Exit.DONE

@@ -15,7 +15,6 @@ import base64
 import html
 import math
 import string
-from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -23,18 +22,16 @@ from typing import Final
 import attrs
 
 from certkit.atomic import write_atomically
-from proofs.report.data import (
-    ResultRow,
-    Study,
+from proofs.report.figures import Figure, all_figures
+from proofs.report.study import ResultRow, Study, read_study
+from proofs.report.tables import (
     Table,
     class_table,
     failure_table,
     model_table,
-    read_study,
     result_table,
     strategy_table,
 )
-from proofs.report.figures import Figure, all_figures
 
 __all__ = ["Report", "Study", "make_report", "read_study", "write_report"]
 
@@ -119,28 +116,41 @@ def _figure(figure: Figure) -> str:
     )
 
 
-def _alarm(suspicious: Sequence[ResultRow]) -> str:
-    if not suspicious:
-        return ""
-    first = suspicious[0]
-    text = (
-        f"{len(suspicious)} certified bounds are above the accuracy their model is known to reach, the first "
-        f"{first.strategy} on {first.model.name}. A bound or an accuracy is wrong: audit these certificates."
-    )
-    return f'<p class="alarm">{html.escape(text)}</p>'
+def _alarm(report: Report) -> str:
+    texts = []
+    if report.suspicious:
+        row, number = report.suspicious[0], len(report.suspicious)
+        texts.append(
+            f"{number} certified bounds are above the accuracy their model is known to reach, the first "
+            f"{row.strategy} on {row.model.name}. A bound or an accuracy is wrong: audit these certificates."
+        )
+    if report.study.refused:
+        one, number = report.study.refused[0], len(report.study.refused)
+        texts.append(
+            f"{number} certificates were audited and not verified, the first {one.certificate}: {one.verdict} "
+            f"({one.place})."
+        )
+    return "".join(f'<p class="alarm">{html.escape(text)}</p>' for text in texts)
+
+
+def _audited(study: Study) -> str:
+    if not study.audits:
+        return "None has been audited: certkit audit-sweep does that."
+    verified = len(study.audits) - len(study.refused)
+    return f"{len(study.audits):,} were audited, {verified:,} of them verified."
 
 
 def page(report: Report) -> str:
     """The report as one self-contained HTML page."""
     study = report.study
     counts = (len(study.results), len(study.models), len({row.strategy for row in study.results}))
-    summary = "{:,} certificates: {:,} models, {:,} strategies.".format(*counts)
+    summary = "{:,} certificates: {:,} models, {:,} strategies. ".format(*counts) + _audited(study)
     links = [("figures", "Figures"), *((table.name, table.title) for table in report.tables)]
     template = string.Template(resources.files(__package__).joinpath("page.html").read_text("utf-8"))
     return template.substitute(
         title="Certified accuracy of Max-of-K models",
         summary=html.escape(summary),
-        alarm=_alarm(report.suspicious),
+        alarm=_alarm(report),
         links="".join(f'<a href="#{name}">{html.escape(title)}</a>' for name, title in links),
         figures="".join(map(_figure, report.figures)),
         tables="".join(map(_table, report.tables)),

@@ -14,7 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 
-from proofs.report.data import ResultRow, Setting, Study, best_per_model, class_order, grouped, spread
+from proofs.report.study import ResultRow, Setting, Study
+from proofs.report.tables import best_per_model, class_order, grouped, spread
 from proofs.strategy import Family
 
 _RASTER_ABOVE: Final = 2_000

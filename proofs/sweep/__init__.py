@@ -23,12 +23,13 @@ from certkit.atomic import write_atomically
 from proofs.model import ModelError, load_model
 from proofs.strategy import AnyStrategy
 from proofs.sweep.cluster import Cluster
-from proofs.sweep.jobs import Facts, Job, Limits, ModelFile, Outcome, Proof, Status
+from proofs.sweep.jobs import Audited, Facts, Job, Limits, ModelFile, Outcome, Proof, Status
 from proofs.sweep.ledger import Ledger, LedgerError
 from proofs.sweep.pool import Pool
 from proofs.sweep.store import Store
 
 __all__ = [
+    "Audited",
     "Cluster",
     "Facts",
     "Job",

@@ -157,9 +157,9 @@ class Ledger:
         """Keep a verdict; a later one of the same auditor on the same certificate replaces it."""
         self._insert("audits", attrs.asdict(audited), replace=True)
 
-    def audits(self, auditor: str) -> list[Audited]:
-        """What the auditor of this digest found, by certificate."""
-        query = "SELECT * FROM audits WHERE auditor = ? ORDER BY certificate"
+    def audits(self, auditor: str | None = None) -> list[Audited]:
+        """What the auditor of this digest found (or all auditors) in the order of recording."""
+        query = "SELECT * FROM audits WHERE auditor = ifnull(?, auditor) ORDER BY rowid"
         with self._translated():
             return [Audited(**row) for row in self._db.execute(query, (auditor,))]
 

@@ -18,19 +18,11 @@ import pytest
 pytest.importorskip("matplotlib")
 
 from proofs.report import Report, make_report, read_study, write_report
-from proofs.report.data import (
-    ModelRow,
-    ResultRow,
-    Setting,
-    Study,
-    best_per_model,
-    class_table,
-    model_table,
-    strategy_table,
-)
 from proofs.report.figures import Regression, all_figures
+from proofs.report.study import ModelRow, ResultRow, Setting, Study
+from proofs.report.tables import best_per_model, class_table, model_table, strategy_table
 from proofs.strategy import strategies
-from proofs.sweep import Facts, Job, Ledger, ModelFile, Outcome, Proof, Status, SweepError
+from proofs.sweep import Audited, Facts, Job, Ledger, ModelFile, Outcome, Proof, Status, SweepError
 
 SUBCUBIC = "EUPU-mean-query+max-diff--attn-mean-query+diff--attn-err-svd"
 
@@ -191,6 +183,21 @@ def test_a_ledger_becomes_a_study(tmp_path: Path) -> None:
     text = write_report(report, tmp_path / "report").read_text()
     assert "&lt;odd&gt; &amp; name" in text
     assert "more than 600 s" in text
+
+
+def test_what_was_audited_is_said_and_a_refused_certificate_raises_the_alarm(
+    study: Study, tmp_path: Path
+) -> None:
+    fine = Audited("a" * 64, "k" * 64, "verified", "", 1.0)
+    text = write_report(make_report(attrs.evolve(study, audits=(fine,))), tmp_path).read_text()
+    assert "1 were audited, 1 of them verified." in text
+    assert 'class="alarm"' not in text
+    false = Audited("b" * 64, "k" * 64, "refuted", "claim: one too many", 1.0)
+    text = write_report(make_report(attrs.evolve(study, audits=(fine, false))), tmp_path).read_text()
+    assert (
+        f"1 certificates were audited and not verified, the first {'b' * 64}: refuted (claim: one too many)"
+        in text
+    )
 
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

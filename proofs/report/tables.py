@@ -1,21 +1,18 @@
-"""A sweep's ledger as typed rows, and the tables made of them."""
+"""The tables of a report: each a title, column names, and cells that are text or numbers."""
 
 from __future__ import annotations
 
 import csv
 import io
 import math
-import re
 import statistics
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from fractions import Fraction
-from pathlib import Path
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import attrs
 
-from proofs.strategy import ComplexityClass, Family, Semantics
-from proofs.sweep import Status, open_results
+from proofs.report.study import ResultRow, Study
+from proofs.strategy import ComplexityClass, Family
 
 Key = TypeVar("Key", bound=Hashable)
 Value: TypeAlias = "str | float | int"
@@ -29,149 +26,6 @@ COMPLEXITY: Final[Mapping[str, str]] = {
     ComplexityClass.QUADRATIC: "O(V²·K + V·d), EVOU V²d",
 }
 """Cost of verification by class, as the study plots it."""
-
-_SUBCUBIC = re.compile(r"EUPU-(?P<direct>.+?)--attn-(?P<attention>.+?)--attn-err-(?P<error>.+)")
-
-
-@attrs.frozen(order=True)
-class Setting:
-    """One of the study's settings: sequence length and vocabulary."""
-
-    k: int
-    vocab: int
-
-    def __str__(self) -> str:
-        return f"K={self.k}, V={self.vocab}"
-
-
-@attrs.frozen
-class ModelRow:
-    """A model with what its bounds are compared with (None where it was not measured)."""
-
-    name: str
-    sha256: str
-    setting: Setting
-    accuracy_lower: float | None
-    accuracy_upper: Fraction | None
-    sampled: bool
-    ratio: float | None
-    """σ₁/σ₂ of EQKE."""
-
-
-@attrs.frozen
-class ResultRow:
-    """A proof."""
-
-    model: ModelRow
-    strategy: str
-    family: str
-    complexity_class: str
-    semantics: str
-    bound: Fraction
-    certificate: str
-    search_s: float
-    verify_s: float
-    flops: int
-    comparisons: int
-    int_ops: int
-    unexplained_dimension: int
-
-    @property
-    def label(self) -> str:
-        """Family and class (and other semantics than real), as legends and tables name a group."""
-        semantics = "" if self.semantics == Semantics.REAL else f" ({self.semantics})"
-        return f"{self.family} {self.complexity_class}{semantics}"
-
-    @property
-    def attention(self) -> str:
-        """How a sub-cubic strategy handles attention, or an empty string."""
-        match = _SUBCUBIC.fullmatch(self.strategy)
-        return match["attention"] if match else ""
-
-    @property
-    def attention_error(self) -> str:
-        """How a sub-cubic strategy handles the error in attention, or an empty string."""
-        match = _SUBCUBIC.fullmatch(self.strategy)
-        return match["error"] if match else ""
-
-    @property
-    def exceeds_accuracy(self) -> bool:
-        """Whether the bound is above what the model is known to reach: then something is wrong."""
-        return self.model.accuracy_upper is not None and self.bound > self.model.accuracy_upper
-
-
-@attrs.frozen
-class Study:
-    """Everything a sweep folder holds."""
-
-    models: tuple[ModelRow, ...]
-    results: tuple[ResultRow, ...]
-    failures: tuple[Mapping[str, Any], ...]
-
-    @property
-    def settings(self) -> list[Setting]:
-        """The settings in order of K, then V."""
-        return sorted({row.setting for row in self.models})
-
-
-def _model(row: Mapping[str, Any], facts: Mapping[str, Any] | None) -> ModelRow:
-    ratio = None
-    if facts is not None and facts["sigma_2"] > 0:
-        ratio = facts["sigma_1"] / facts["sigma_2"]
-    return ModelRow(
-        name=row["name"],
-        sha256=row["sha256"],
-        setting=Setting(row["k"], row["vocab"]),
-        accuracy_lower=None if facts is None else facts["accuracy_lower"],
-        accuracy_upper=None if facts is None else _upper(facts),
-        sampled=facts is not None and bool(facts["sampled"]),
-        ratio=ratio,
-    )
-
-
-def _upper(facts: Mapping[str, Any]) -> Fraction:
-    """The counted accuracy, exactly, or the upper end of the sampled one's interval."""
-    if facts["sampled"]:
-        return Fraction(facts["accuracy_upper"])
-    return Fraction(int(facts["correct"]), int(facts["total"]))
-
-
-def _result(row: Mapping[str, Any], model: ModelRow) -> ResultRow:
-    return ResultRow(
-        model=model,
-        strategy=row["strategy"],
-        family=row["family"],
-        complexity_class=row["complexity_class"],
-        semantics=row["semantics"],
-        bound=Fraction(int(row["correct"]), int(row["total"])),
-        certificate=row["certificate"],
-        search_s=row["search_us"] / 1e6,
-        verify_s=row["verify_us"] / 1e6,
-        flops=row["flops"],
-        comparisons=row["comparisons"],
-        int_ops=row["int_ops"],
-        unexplained_dimension=row["unexplained_dimension"],
-    )
-
-
-def read_study(folder: Path) -> Study:
-    """The study in a sweep's results folder.
-
-    Raises:
-        SweepError: the folder holds no sweep.
-    """
-    ledger, _ = open_results(folder)
-    with ledger:
-        tables = {name: ledger.rows(name) for name in ("models", "facts", "results")}
-    facts = {row["sha256"]: row for row in tables["facts"]}
-    models = {row["sha256"]: _model(row, facts.get(row["sha256"])) for row in tables["models"]}
-    proved = [row for row in tables["results"] if row["status"] == Status.PROVED]
-    failed = [row for row in tables["results"] if row["status"] != Status.PROVED]
-    return Study(
-        models=tuple(sorted(models.values(), key=lambda m: (m.setting, m.name))),
-        results=tuple(_result(row, models[row["sha256"]]) for row in proved),
-        failures=tuple(row | {"model": models[row["sha256"]].name} for row in failed),
-    )
 
 
 def grouped(rows: Iterable[ResultRow], key: Callable[[ResultRow], Key]) -> dict[Key, list[ResultRow]]:
