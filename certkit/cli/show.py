@@ -8,6 +8,7 @@ from pathlib import Path
 import attrs
 from rich.text import Text
 
+from certkit.atomic import write_atomically
 from certkit.certificate import Certificate
 from certkit.cli.exits import CliError
 from certkit.cli.inputs import read_certificate
@@ -17,7 +18,15 @@ from certkit.listing import content_kinds, content_records, summary
 from certkit.task import NAMES
 
 
-def show(certificate: Path, /, *, content: bool = False, json: bool = False) -> None:
+def show(
+    certificate: Path,
+    /,
+    *,
+    content: bool = False,
+    json: bool = False,
+    coverage: Path | None = None,
+    dark: bool = False,
+) -> None:
     """Say what a certificate claims. Showing is not checking: only `certkit audit` checks.
 
     Parameters
@@ -28,17 +37,37 @@ def show(certificate: Path, /, *, content: bool = False, json: bool = False) -> 
         Stream the certified content as JSON Lines, so that any program can check it again.
     json
         The statement, the make-up of the content and the producer's remarks as one JSON object.
+    coverage
+        Draw, for every last and largest token, the share of sequences that is not certified, into this SVG
+        file, and print its path.
+    dark
+        Draw it for a dark page.
     """
-    if content and json:
-        raise CliError("--content is JSON Lines already; leave out --json")
+    if content + json + (coverage is not None) > 1:
+        raise CliError("--content, --json and --coverage are three ways to show a certificate; choose one")
+    if dark and coverage is None:
+        raise CliError("--dark is about a picture; name its file with --coverage")
+    if coverage is not None and coverage.suffix.lower() != ".svg":
+        raise CliError(f"--coverage {coverage}: pictures are SVG; choose a name that ends in .svg")
     read = read_certificate(certificate)
-    if content:
+    if coverage is not None:
+        _draw(read, coverage, dark)
+    elif content:
         for record in content_records(read.content, read.claim.task):
             print_json(record)
     elif json:
         print_json(_record(read, certificate))
     else:
         _in_words(read, certificate)
+
+
+def _draw(certificate: Certificate, path: Path, dark: bool) -> None:
+    from proofs.report.coverage import coverage_figure
+    from proofs.report.theme import DARK, LIGHT
+
+    figure = coverage_figure(certificate, DARK if dark else LIGHT)
+    write_atomically(path, figure.svg.encode())
+    print(path)
 
 
 def _record(certificate: Certificate, path: Path) -> dict[str, object]:
