@@ -15,8 +15,8 @@ from proofs.report import make_report, read_study, write_report
 def report(results: Path, /, *, out: Path = Path("report")) -> int:
     """Make tables, figures and one HTML page of the results of a sweep, and print the path of the page.
 
-    Exit code 1, for something is wrong: some certified bound is above what its model is known to reach, or some
-    certificate was audited and not verified.
+    Exit code 1, for something is wrong: some certified bound is above what its model is known to reach, or
+    some certificate was audited and not verified.
 
     Parameters
     ----------

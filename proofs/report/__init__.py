@@ -127,8 +127,8 @@ def _alarm(report: Report) -> str:
     if report.study.refused:
         one, number = report.study.refused[0], len(report.study.refused)
         texts.append(
-            f"{number} certificates were audited and not verified, the first {one.certificate}: {one.verdict} "
-            f"({one.place})."
+            f"{number} certificates were audited and not verified, the first {one.certificate}: "
+            f"{one.verdict} ({one.place})."
         )
     return "".join(f'<p class="alarm">{html.escape(text)}</p>' for text in texts)
 
