@@ -28,7 +28,7 @@ from proofs.proving import prove
 from proofs.strategy import StrategyError
 from tests.kernel.test_truth import whole_content
 from tests.support.certs import certificate, document, saved, write
-from tests.support.executing import executors, is_correct
+from certkit.executing import executors, is_correct
 from tests.support.models import Kind, Sizes, tiny_model
 from tests.support.sampling import sample_members
 
@@ -71,7 +71,7 @@ def test_what_is_accepted_is_right_in_every_execution(kind: Kind, folder: Path) 
         tokens = every_sequence(model)
         with np.errstate(all="ignore"):
             for executor in executors(seed):
-                right = is_correct(executor.logits(model, tokens), tokens)
+                right = is_correct(executor.logits(model.tensors(), tokens), tokens)
                 assert not (passed & ~right).any(), (executor, tokens[passed & ~right][0])
         accepted += int(passed.sum())
     if kind in (Kind.SKILLED, Kind.GAUSSIAN, Kind.TWIN):
@@ -94,7 +94,7 @@ def test_a_set_passes_only_if_each_execution_is_right_on_all_of_it(
         inside = np.array([_is_inside(entries, tuple(map(int, s))) for s in tokens])
         with np.errstate(all="ignore"):
             for executor in executors(seed):
-                assert is_correct(executor.logits(model, tokens), tokens)[inside].all()
+                assert is_correct(executor.logits(model.tensors(), tokens), tokens)[inside].all()
 
 
 def _is_inside(entries: list[SetContent], sequence: tuple[int, ...]) -> bool:
@@ -158,7 +158,7 @@ def test_what_is_refuted_is_wrong_in_every_execution(kind: Kind, folder: Path) -
         wrong = np.array([f is not None and f.verdict == "refuted" for f in findings])
         with np.errstate(all="ignore"):
             for executor in executors(seed):
-                assert not (wrong & is_correct(executor.logits(model, tokens), tokens)).any(), executor
+                assert not (wrong & is_correct(executor.logits(model.tensors(), tokens), tokens)).any(), executor
         refuted += int(wrong.sum())
     if kind in (Kind.SKILLED, Kind.GAUSSIAN, Kind.INTEGER):
         assert refuted > 0

@@ -15,7 +15,7 @@ from certkit.kernel.weights import read_weights
 from proofs.model import Model
 from tests.kernel.test_float32 import every_sequence
 from tests.support.certs import saved
-from tests.support.executing import Executor, Floats, executors
+from certkit.executing import Executor, Floats, executors
 from tests.support.models import Kind, Sizes, tiny_model
 
 
@@ -73,7 +73,7 @@ def test_logits_stay_within_their_bound(kind: Kind, folder: Path) -> None:
     for executor in executors(1):
         scores = _scores(executor, model, tokens)
         exponentials = executor._exp(scores - scores.max(1, keepdims=True))
-        logits = executor.logits(model, tokens)
+        logits = executor.logits(model.tensors(), tokens)
         for sequence, weights, computed in zip(tokens.tolist(), exponentials, logits, strict=True):
             for x in range(model.vocab):
                 value, error = _mixture(execution, list(map(float, weights)), sequence, x)

@@ -22,7 +22,7 @@ from proofs.strategy import Semantics, StrategyError, find
 from proofs.weights import ScaledWeights
 from proofs.witness import NoWitness
 from tests.support.drawn import tiny_models
-from tests.support.executing import executors, is_correct
+from certkit.executing import executors, is_correct
 from tests.support.models import Kind, Sizes, tiny_model
 from tests.support.sampling import sample_members
 from tests.support.truth import Truth, members
@@ -49,7 +49,7 @@ def _check(model: Model, seed: int) -> int:
         if sequences:
             tokens = np.array(sequences)
             for executor in executors(seed):
-                right = is_correct(executor.logits(model, tokens), tokens)
+                right = is_correct(executor.logits(model.tensors(), tokens), tokens)
                 assert right.all(), f"{name}: {tokens[~right][0]} fails with {executor}"
         found += len(sequences)
     return found
@@ -147,7 +147,7 @@ def test_logits_stay_within_their_bound(kind: Kind, seed: int) -> None:
         exponentials = Interval.exact(torch.from_numpy(executor._exp(scores - scores.max(1, keepdims=True))))
         share = exponentials / exponentials.sum(1, keepdim=True)
         bound = (share[:, :, None] * values).sum(1)
-        computed = torch.from_numpy(executor.logits(model, tokens)).double()
+        computed = torch.from_numpy(executor.logits(model.tensors(), tokens)).double()
         assert bool(((computed >= bound.lo) & (computed <= bound.hi)).all()), executor
         reached = (computed - (bound.lo + bound.hi) / 2).abs() / (bound.hi - bound.lo)
         closest = max(closest, float(reached.max()))

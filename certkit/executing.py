@@ -1,19 +1,28 @@
-"""Running a model in binary32 the way hardware may: any order of sums, fused or not, a poor exponential."""
+"""Running a model in binary32 the way hardware may: any order of sums, fused or not, a poor exponential.
+
+What `certkit.exact` is for claims in the reals, this is for claims under ``float32``, from one side only:
+an execution that follows the rules of those claims and gets a sequence wrong refutes a certificate that
+holds it; that some executions get it right proves nothing. Every step is an IEEE operation on float32
+arrays; the exponential is a rounded float64 one, then spoiled by some units in the last place.
+"""
 
 from __future__ import annotations
 
 import enum
 import math
+from collections.abc import Mapping
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
-from proofs.model import Model
+__all__ = ["Association", "Executor", "Order", "executors", "fused", "is_correct"]
 
 Floats = NDArray[np.float32]
 
 WORST_EXP_ULPS = 31
+"""The rules allow 32; one is left for the rounding of the float64 exponential."""
 
 
 class Order(enum.Enum):
@@ -38,6 +47,27 @@ class Association(enum.Enum):
     """Σ α (r (W_V W_O)), then W_U."""
 
 
+def fused(x: Floats, y: Floats, z: Floats) -> Floats:
+    """``x·y + z``, rounded once.
+
+    The product of two float32 is exact in float64. The float64 sum is made odd: if it is not exact (TwoSum
+    tells) and its last bit is 0, it becomes its neighbour on the side of the exact sum. With two bits to
+    spare, rounding an odd number to float32 is rounding the exact one.
+
+    >>> one, tiny = np.float32([1.0]), np.float32([2.0**-100])
+    >>> fused(one, one + np.float32(2.0**-23), tiny) > one
+    array([ True])
+    """
+    product, addend = x.astype(np.float64) * y, z.astype(np.float64)
+    total = np.asarray(product + addend)
+    part = total - product
+    error = (product - (total - part)) + (addend - part)
+    bits = total.view(np.int64)
+    away = np.where((error > 0) == (total > 0), 1, -1)
+    inexact = np.isfinite(error) & (error != 0) & (bits % 2 == 0)
+    return np.where(inexact, bits + away, bits).view(np.float64).astype(np.float32)
+
+
 @attrs.frozen
 class Executor:
     """One way to execute the model; ``exp_ulps`` is the largest error of its exponential."""
@@ -58,7 +88,7 @@ class Executor:
         if self.order is Order.FUSED:
             total = np.zeros(np.broadcast_shapes(terms[0][0].shape, terms[0][1].shape), np.float32)
             for x, y in terms:
-                total = (x.astype(np.float64) * y + total).astype(np.float32)
+                total = fused(x, y, total)
             return total
         return self._sum([x * y for x, y in terms])
 
@@ -78,9 +108,9 @@ class Executor:
         bad = (good + ulps * np.spacing(good)).astype(np.float32)
         return np.where(good < 2.0**-126, np.float32(0.0) if self.exp_ulps else good, bad)
 
-    def logits(self, model: Model, tokens: NDArray[np.int64]) -> Floats:
-        """``[N, V]`` logits of ``tokens [N, K]``."""
-        w = {name: tensor.numpy() for name, tensor in model.tensors().items()}
+    def logits(self, weights: Mapping[str, Tensor], tokens: NDArray[np.int64]) -> Floats:
+        """``[N, V]`` logits of ``tokens [N, K]`` by the model with these seven float32 tensors."""
+        w = {name: tensor.numpy() for name, tensor in weights.items()}
         rows = w["W_E"][tokens] + w["W_pos"]
         alpha = self._softmax(self._scores(w, rows))
         mixed = self._mixed(w, rows, alpha)
