@@ -127,6 +127,11 @@ class Affine:
         """The shape of the tensor."""
         return self.centre.shape
 
+    def to(self, device: torch.device | str) -> Self:
+        """The same form on another device."""
+        parts = (x.to(device) for x in (self.centre, self.generators, self.symbols))
+        return type(self)(*parts, self.remainder.to(device))
+
     # --- shapes ---
 
     def reshape(self, *shape: int) -> Self:

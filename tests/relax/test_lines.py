@@ -13,7 +13,8 @@ import torch
 from flint import arb, ctx
 from torch import Tensor
 
-from certkit import Interval, relax
+from certkit import Interval, relax, rounding
+from certkit.testing.intervals import floats_like, random_intervals
 
 Function = Callable[[arb], arb]
 
@@ -69,8 +70,8 @@ def members(box: Interval, seed: int) -> list[Tensor]:
     return [torch.minimum(torch.maximum(p, box.lo), box.hi) for p in points]
 
 
-def check_strip(case: Case, box: Interval, strip: relax.Strip, seed: int) -> None:
-    ctx.prec = 200
+def check_strip(case: Case, box: Interval, strip: relax.Strip, seed: int, bits: int = 200) -> None:
+    ctx.prec = bits
     for points in members(box, seed):
         rows = (points, strip.slope, strip.offset.lo, strip.offset.hi)
         for x, s, low, high in zip(*(t.tolist() for t in rows), strict=True):
@@ -103,6 +104,30 @@ def test_strip_with_any_slope(name: str, count: int, device: torch.device) -> No
     chord = case.strip(box, None).slope
     for s in (slope.to(device), 1.3 * chord, chord * (1 - 1e-12)):
         check_strip(case, box, case.strip(box, s), seed=5)
+
+
+DOMAINS = {
+    "exp": (-700.0, 700.0),
+    "log": (rounding.TINY, rounding.MAX),
+    "reciprocal": (rounding.TINY, rounding.MAX),
+    "reciprocal, negative": (-rounding.MAX, -rounding.TINY),
+    "relu": (-rounding.MAX, rounding.MAX),
+    "tanh": (-50.0, 50.0),
+    "sigmoid": (-100.0, 100.0),
+}
+
+
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("name", CASES)
+def test_strip_at_the_ends_of_the_range(name: str, count: int, device: torch.device) -> None:
+    """Boxes and slopes of all floats: subnormal, huge, zeros of both signs, ends one ulp apart."""
+    case, (low, high) = CASES[name], DOMAINS[name]
+    generator = torch.Generator().manual_seed(8)
+    drawn = random_intervals(count, generator)
+    box = Interval.hull(drawn.lo.clamp(low, high), drawn.hi.clamp(low, high)).to(device)
+    slope = floats_like(count, generator).clamp(-(2.0**1020), 2.0**1020).to(device)
+    for s in (None, slope):
+        check_strip(case, box, case.strip(box, s), seed=9, bits=4500)
 
 
 @pytest.mark.parametrize("count", COUNTS)
