@@ -129,8 +129,8 @@ class Affine:
 
     def to(self, device: torch.device | str) -> Self:
         """The same form on another device."""
-        parts = (x.to(device) for x in (self.centre, self.generators, self.symbols))
-        return type(self)(*parts, self.remainder.to(device))
+        centre, generators, symbols = (x.to(device) for x in (self.centre, self.generators, self.symbols))
+        return type(self)(centre, generators, symbols, self.remainder.to(device))
 
     # --- shapes ---
 
