@@ -1,58 +1,63 @@
 """What content must look like, and how many sequences it is about: exact integers, no model.
 
 A class (q, m) has N(q,m) = (m+1)^(K−1) − [q<m]·m^(K−1) sequences. Sets of one class must be disjoint; each
-test below is exact, so content that overlaps is refuted and content that does not is not.
+test below is exact, so content that overlaps is refuted and content that does not is not. Nothing compares
+all pairs of sets, so the work is proportional to the tokens of all sets.
 """
 
 from __future__ import annotations
 
 import math
-from itertools import combinations, pairwise
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import pairwise
 
 from certkit.kernel.reader import Box, Cell, Entry, Row
 from certkit.kernel.verdict import Finding
 
-MAX_SETS = 4096  # cells and boxes of one class; pairs of them are compared
+MAX_SETS = 4096  # cells and boxes of one class, and pairs of a cell and a box
 Runs = tuple[int, ...]
 
 
 def check_entry(entry: Entry, k: int, vocab: int) -> None:
     """Raise a `Finding` unless the content of one class is well formed and its sets are disjoint."""
-    q, m = entry.q, entry.m
+    q, m, cells, boxes = entry.q, entry.m, entry.cells, entry.boxes
     _need(0 <= q <= m < vocab and (k > 1 or q == m), entry, "range", "no such class")
-    _need(len(entry.cells) + len(entry.boxes) <= MAX_SETS, entry, "range", "more than", MAX_SETS, "sets")
-    for cell in entry.cells:
+    few = len(cells) + len(boxes) <= MAX_SETS and len(cells) * len(boxes) <= MAX_SETS
+    _need(few, entry, "range", "more than", MAX_SETS, "sets, or pairs of a cell and a box")
+    taken: dict[int, int] = defaultdict(int)  # the tokens in cells with the same n, a bit each
+    for cell in cells:
         _need(0 <= cell.n <= k - 1 - (q < m), entry, "range", cell)
         _need(_is_runs(cell.allowed, m - 1), entry, "range", cell)
         _need((cell.n == 0) == (not cell.allowed), entry, "range", cell)
-    for box in entry.boxes:
+        allowed = _mask(cell.allowed) or 1  # of the cells without tokens, n = 0, there may be one
+        _need(not taken[cell.n] & allowed, entry, "overlap", cell, "and an earlier cell")
+        taken[cell.n] |= allowed
+    for box in boxes:
         _check_box(entry, box, k)
-    for one, two in combinations(entry.cells, 2):
-        overlap = one.n == two.n and (one.n == 0 or bool(common(one.allowed, two.allowed)))
-        _need(not overlap, entry, "overlap", one, two)
-    for a, b in combinations(entry.boxes, 2):
-        both = tuple(map(common, a.positions, b.positions))
-        empty = _product(both, a.contains_max or b.contains_max, m) == 0
-        _need(empty, entry, "overlap", a.positions, b.positions)
-    for box in entry.boxes:
-        for cell in entry.cells:
+    _check_boxes_disjoint(entry, k)
+    for box in boxes:
+        for cell in cells:
             _need(not _meet(box, cell, m), entry, "overlap", box.positions, cell)
-    before: list[int] = []  # tokens of earlier rows
+    covered: set[int] = set()  # tokens of earlier rows
+    last = -1
     for row in entry.rows:
         tokens = (row.x, *row.others)
-        last = before[-1] if before and entry.kind != "bounds" else -1
-        valid = all(a < b for a, b in pairwise((last, *tokens, vocab))) and m not in tokens
-        _need(valid and not set(before) & set(tokens), entry, "range", "x =", *tokens, "after", *before)
-        _need(all(y in before and k > 0 for y, k in row.less), entry, "range", "x =", row.x, "less", row.less)
+        rising = all(a < b for a, b in pairwise((last, *tokens, vocab)))
+        new = rising and m not in tokens and covered.isdisjoint(tokens)
+        _need(new, entry, "range", "x =", row.x, "is m, no token, out of order or there twice")
+        known = all(y in covered and k > 0 for y, k in row.less)
+        _need(known, entry, "range", "x =", row.x, "less what no earlier row is about")
         _check_row(entry, row)
-        before += tokens
+        covered.update(tokens)
+        last = row.x if entry.kind != "bounds" else -1
 
 
 def contribution(entry: Entry, k: int) -> tuple[int, int]:
     """Return how many sequences the content certifies correct, and how many it says fail."""
     if entry.kind == "sets":
         cells = sum(math.comb(k - 1, cell.n) * size(cell.allowed) ** cell.n for cell in entry.cells)
-        boxes = sum(_product(box.positions, box.contains_max, entry.m) for box in entry.boxes)
+        boxes = sum(_product(box, entry.m) for box in entry.boxes)
         exceptions = sum(len(box.exceptions) for box in entry.boxes)
         return cells + boxes - exceptions, exceptions
     total = (entry.m + 1) ** (k - 1) - (entry.m ** (k - 1) if entry.q < entry.m else 0)
@@ -65,18 +70,15 @@ def size(runs: Runs) -> int:
     return sum(runs[1::2]) - sum(runs[::2]) + len(runs) // 2
 
 
-def common(one: Runs, two: Runs) -> Runs:
-    """Return the tokens in both sets, by walking through both lists of ranges once."""
-    out: list[int] = []
-    i = j = 0
-    while i < len(one) and j < len(two):
-        low, high = max(one[i], two[j]), min(one[i + 1], two[j + 1])
-        out += (low, high) if low <= high else ()
-        if one[i + 1] < two[j + 1]:
-            i += 2
-        else:
-            j += 2
-    return tuple(out)
+def members(runs: Runs) -> Iterator[int]:
+    """Yield the tokens of a set."""
+    for low, high in zip(runs[::2], runs[1::2], strict=True):
+        yield from range(low, high + 1)
+
+
+def _mask(runs: Runs) -> int:
+    """Return the tokens of a set as the bits of an integer."""
+    return sum((2 << high) - (1 << low) for low, high in zip(runs[::2], runs[1::2], strict=True))
 
 
 def _check_box(entry: Entry, box: Box, k: int) -> None:
@@ -85,14 +87,46 @@ def _check_box(entry: Entry, box: Box, k: int) -> None:
     _need(valid, entry, "range", "positions", sets)
     free = entry.q == m or (m, m) in sets
     _need(box.contains_max or free, entry, "range", "a box needs contains_max or a position that is m")
-    _need(_product(sets, box.contains_max, m) > 0, entry, "range", "a box without sequences")
-    previous: tuple[int, ...] | None = None
+    _need(_product(box, m) > 0, entry, "range", "a box without sequences")
+    allowed = [frozenset(members(runs)) for runs in sets] if box.exceptions else []
     for exception in box.exceptions:
-        inside = len(exception) == k - 1 and all(map(_has, sets, exception))
+        inside = len(exception) == k - 1 and all(map(frozenset.__contains__, allowed, exception))
         inside = inside and (m in exception or not box.contains_max)
         _need(inside, entry, "range", "exception not in its box:", exception)
-        _need(previous is None or previous < exception, entry, "range", "exceptions", previous, exception)
-        previous = exception
+    for one, two in pairwise(box.exceptions):
+        _need(one < two, entry, "range", "exceptions", one, two)
+
+
+def _check_boxes_disjoint(entry: Entry, k: int) -> None:
+    """Find for every box, as the bits of an integer, the boxes whose sets meet its own in every position.
+
+    In each position a box meets those that allow one of its tokens. Boxes that meet everywhere share a
+    sequence, unless one of them asks for an m somewhere and no position has it in both.
+    """
+    boxes, m = entry.boxes, entry.m
+    if len(boxes) < 2:
+        return
+    meeting = [(1 << len(boxes)) - 1 - (1 << i) for i in range(len(boxes))]  # so far: all but itself
+    sharing_max = [0] * len(boxes)
+    asking = sum(1 << i for i, box in enumerate(boxes) if box.contains_max)
+    for p in range(k - 1):
+        allowing: dict[int, int] = defaultdict(int)  # by token
+        for i, box in enumerate(boxes):
+            for t in members(box.positions[p]):
+                allowing[t] |= 1 << i
+        for i, box in enumerate(boxes):
+            meeting[i] &= _union(allowing[t] for t in members(box.positions[p]))
+            sharing_max[i] |= allowing[m] if box.positions[p][-1] == m else 0
+    for i, box in enumerate(boxes):
+        free = 0 if box.contains_max else ~asking
+        _need(not meeting[i] & (sharing_max[i] | free), entry, "overlap", box.positions, "and another box")
+
+
+def _union(masks: Iterator[int]) -> int:
+    union = 0
+    for mask in masks:
+        union |= mask
+    return union
 
 
 def _check_row(entry: Entry, row: Row) -> None:
@@ -115,20 +149,17 @@ def _is_runs(runs: Runs, most: int) -> bool:
     return len(runs) % 2 == 0 and (not runs or (runs[0] >= 0 and runs[-1] <= most)) and rising
 
 
-def _has(runs: Runs, token: int) -> bool:
-    return any(low <= token <= high for low, high in zip(runs[::2], runs[1::2], strict=True))
-
-
-def _product(positions: tuple[Runs, ...], contains_max: bool, m: int) -> int:
-    """Return the size of a product of sets; with `contains_max`, of its members that hold m somewhere."""
-    without = math.prod(size(runs) - _has(runs, m) for runs in positions) if contains_max else 0
-    return math.prod(map(size, positions)) - without
+def _product(box: Box, m: int) -> int:
+    """Return the number of sequences in a box, exceptions included."""
+    every = math.prod(map(size, box.positions))
+    without_m = math.prod(size(runs) - (runs[-1] == m) for runs in box.positions)
+    return every - without_m if box.contains_max else every
 
 
 def _meet(box: Box, cell: Cell, m: int) -> bool:
     """Whether a box and a cell share a sequence: m or an allowed token everywhere, an allowed one n times."""
-    holds_m = [_has(runs, m) for runs in box.positions]
-    allowed = [bool(common(runs, cell.allowed)) for runs in box.positions]
+    holds_m = [runs[-1] == m for runs in box.positions]
+    allowed = [bool(_mask(runs) & _mask(cell.allowed)) for runs in box.positions]
     possible = all(map(bool.__or__, holds_m, allowed)) and not (box.contains_max and cell.n == len(allowed))
     return possible and holds_m.count(False) <= cell.n <= allowed.count(True)
 

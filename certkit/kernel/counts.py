@@ -9,17 +9,15 @@ The terms of a bound are those of `row_gains`; the second statement is made of s
 
 from __future__ import annotations
 
-from flint import arb, ctx, fmpz_poly
+from flint import arb, fmpz_poly
 
-from certkit.kernel.model import Model, ends, grid
+from certkit.kernel.model import Model, ceiling
 from certkit.kernel.reader import Entry, Row
-from certkit.kernel.sets import scaled
-from certkit.kernel.tails import row_gains
+from certkit.kernel.tails import row_terms
 from certkit.kernel.verdict import Finding
 
 PRECISIONS = (64, 128, 256, 512, 1024, 2048)
 MAX_BINS = 1 << 16
-MAX_SIZE = 1 << 16
 
 
 def check_count(model: Model, entry: Entry, row: Row) -> int:
@@ -43,39 +41,25 @@ def recount(model: Model, entry: Entry, row: Row, bits: int, inward: bool = Fals
     With `inward` every rounding goes the other way: lower is then at least, and upper at most, what exact
     bins give, so that a claim beyond them is false.
     """
-    table = row_gains(model, entry, row)
-    weight = grid(model, entry.q, entry.m, bits)
-    ctx.prec = bits + 64
-    # The terms are integers; each of their units is `unit` widths. All is written in units of 2^−fine.
     width, offset = map(arb, row.numbers)
-    unit = (weight.top * weight.unit - arb(entry.shift)).exp() / width
-    unit *= arb(2) ** -(model.exponent + 6 + 2 * bits)
-    size = int(unit.log().lower().floor().unique_fmpz() or 0)
-    if abs(size) > MAX_SIZE:
-        raise Finding("undecided", "count", f"q={entry.q} m={entry.m} x={row.x}: width out of all proportion")
-    fine = 2 * (bits - min(size, 0))
-    scale, shift = ends(unit * arb(2) ** fine), ends(offset / width * arb(2) ** fine)
-
-    def above(value: int) -> int:
-        return scaled(value, *scale)
-
-    def below(value: int) -> int:
-        return -scaled(-value, *scale)
-
-    pairs = [list(zip(*rows, strict=True)) for rows in zip(table, weight.low, weight.high, strict=True)]
-    low = [[scaled(gain, b, a) for gain, a, b in row] for row in pairs]
-    high = [[scaled(gain, a, b) for gain, a, b in row] for row in pairs]
-    most, least = (low, high) if inward else (high, low)  # for the upper count, for the lower
-    rise, fall = (below, above) if inward else (above, below)
-    start, stop = reversed(shift) if inward else shift
-    others, q = model.k - 1, entry.q
-    up = [[-(start - rise(value) >> fine) for value in values] for values in most[:-1]]
-    down = [[fall(value) + start >> fine for value in values] for values in least[:-1]]
-    need_up = -(rise(most[-1][q]) + others * stop >> fine)
-    need_down = -(fall(least[-1][q]) - others * stop >> fine)
+    table = [[term / width for term in terms] for terms in row_terms(model, entry, row, bits)]
+    others, shift, query = model.k - 1, offset / width, table[-1][entry.q]
+    # For the upper count the terms are rounded up and what they need to reach is rounded down.
+    high, low = (_ceil_low, _ceil_high) if inward else (_ceil_high, _ceil_low)
+    up = [[high(term - shift) for term in terms] for terms in table[:-1]]
+    down = [[-high(-term - shift) for term in terms] for terms in table[:-1]]
+    need_up, need_down = low(-query - others * shift), high(-query + others * shift)
     most_there_are = (entry.m + 1) ** others  # and 0 are the bounds of what takes too many bins to count
     unknown = (most_there_are, 0) if inward else (0, most_there_are)
     return _number(down, need_down, entry, unknown[0]), _number(up, need_up, entry, unknown[1])
+
+
+def _ceil_high(ball: arb) -> int:
+    return ceiling(ball.upper())
+
+
+def _ceil_low(ball: arb) -> int:
+    return ceiling(ball.lower())
 
 
 def _number(rows: list[list[int]], need: int, entry: Entry, unknown: int) -> int:
@@ -94,14 +78,13 @@ def _number(rows: list[list[int]], need: int, entry: Entry, unknown: int) -> int
         return unknown
     every, without = fmpz_poly([1]), fmpz_poly([1])
     for values, top in zip(rows, tops, strict=True):
-        slacks = [top - value for value in values]
-        tally = [0] * (1 + max((slack for slack in slacks if slack <= room), default=0))
-        for slack in slacks[:-1]:
-            if slack <= room:
-                tally[slack] += 1
+        tally = [0] * (room + 1)
+        for value in values[:-1]:
+            if top - value <= room:
+                tally[top - value] += 1
         if entry.q < entry.m:
             without = without.mul_low(fmpz_poly(tally), room + 1)
-        if slacks[-1] <= room:
-            tally[slacks[-1]] += 1
+        if top - values[-1] <= room:
+            tally[top - values[-1]] += 1
         every = every.mul_low(fmpz_poly(tally), room + 1)
     return int(every(1)) - (int(without(1)) if entry.q < entry.m else 0)

@@ -78,10 +78,6 @@ class Execution(Model):
         at_places = [c + sign * (a + b + direct) for c, a, b in by_place]
         return [g + sign * (a + b) for g, a, b in by_token], at_places
 
-    def least_gains(self, q: int, m: int, x: int) -> tuple[list[int], list[int]]:
-        """Return the same with the other sign: lower bounds."""
-        return self.gains(q, m, x, -1)
-
     def doubts(self, q: int, m: int) -> tuple[list[arb], list[arb]]:
         """Return balls around 0 by token ≤ m and by position, whose sums contain ±Δ_p."""
         tokens = self._balls(self.token[q][: m + 1], self.token_error[q][: m + 1])

@@ -12,7 +12,7 @@ model is correct on a sequence of the class (q, m) exactly if Σ_p exp(score_p)�
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from operator import add, sub
 
 from flint import arb, ctx, fmpz_mat
@@ -20,6 +20,8 @@ from flint import arb, ctx, fmpz_mat
 from certkit.kernel.reader import refuse
 from certkit.kernel.verdict import Finding
 from certkit.kernel.weights import Matrix, Weights
+
+LARGEST = arb(2) ** (1 << 20)
 
 
 class Model:
@@ -45,15 +47,14 @@ class Model:
         paths = product(w["W_E"], out), product(w["W_pos"], out), product(query, w["W_U"])
         (self.evou, self.pvou, self.eupu), self.exponent = align(*map(turned, paths))
 
-    def gains(self, q: int, m: int, x: int) -> tuple[list[int], list[int]]:
-        """Return exact lists G (by token ≤ m) and c (by position) with gain_p(t, x) = G[t] + c[p]."""
+    def gains(self, q: int, m: int, x: int, sign: int = 1) -> tuple[list[int], list[int]]:
+        """Return exact lists G (by token ≤ m) and c (by position) with gain_p(t, x) = G[t] + c[p].
+
+        Where gains are only bounded, as in executions, these are the most (`sign` 1) or the least (−1).
+        """
         direct = self.eupu[x][q] - self.eupu[m][q]
         tokens = list(map(sub, self.evou[x][: m + 1], self.evou[m]))
         return tokens, [direct + a - b for a, b in zip(self.pvou[x], self.pvou[m], strict=True)]
-
-    def least_gains(self, q: int, m: int, x: int) -> tuple[list[int], list[int]]:
-        """Return the same as lower bounds: no different where gains are exact."""
-        return self.gains(q, m, x)
 
     def doubts(self, q: int, m: int) -> tuple[list[arb], list[arb]]:
         """Return, by token ≤ m and by position, balls for what a score may be off by: nothing."""
@@ -103,39 +104,28 @@ class Attention:
         self.token = _exponentials(tokens, self.unit, by_token)
         self.place = _exponentials(places, self.unit, by_place)
 
+    @cached_property
+    def ends(self) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """Integers ``low ≤ weight·2^bits ≤ high`` of each token and of each position."""
+        unit = arb(2) ** self.bits
+        by_token, by_place = (
+            [(-ceiling(-(ball * unit).lower()), ceiling((ball * unit).upper())) for ball in balls]
+            for balls in (self.token, self.place)
+        )
+        return by_token, by_place
+
 
 def _exponentials(scores: list[int], unit: arb, doubts: list[arb]) -> list[arb]:
     most = max(scores)
     return [((s - most) * unit + doubt).exp() for s, doubt in zip(scores, doubts, strict=True)]
 
 
-class Grid:
-    """The same as integers: ``low[p][t] ≤ 4^bits·weight ≤ high[p][t]``; `token` and `place` are pairs so."""
-
-    def __init__(self, model: Model, q: int, m: int, bits: int) -> None:
-        exact = Attention(model, q, m, bits + 64)
-        self.bits, self.top, self.unit = bits, exact.top, exact.unit
-        self.token = [positive_ends(ball * arb(2) ** bits) for ball in exact.token]
-        self.place = [positive_ends(ball * arb(2) ** bits) for ball in exact.place]
-        self.low = [[t * p for t, _ in self.token] for p, _ in self.place]
-        self.high = [[t * p for _, t in self.token] for _, p in self.place]
+def ceiling(end: arb) -> int:
+    """Return the least integer that is not below a dyadic (the end of a ball)."""
+    if not abs(end) < LARGEST:
+        raise Finding("undecided", "precision", "a number is too large for the auditor's arithmetic")
+    mantissa, exponent = map(int, end.man_exp())
+    return mantissa << exponent if exponent >= 0 else -(-mantissa >> -exponent)
 
 
-def positive_ends(ball: arb) -> tuple[int, int]:
-    """Return the `ends` of a ball that encloses a positive number."""
-    low, high = ends(ball)
-    return max(0, low), high
-
-
-def ends(ball: arb) -> tuple[int, int]:
-    """Return integers ``low ≤ x ≤ high`` for every x in the ball: the floor and ceiling of its ends."""
-    if not ball.is_finite():
-        raise Finding("undecided", "precision", "a number overflowed the auditor's arithmetic")
-    floors = []
-    for end in (ball, -ball):
-        mantissa, exponent = map(int, end.lower().man_exp())  # exact: a dyadic
-        floors.append(mantissa << exponent if exponent >= 0 else mantissa >> -exponent)
-    return floors[0], -floors[1]
-
-
-attention, grid = lru_cache(maxsize=16)(Attention), lru_cache(maxsize=16)(Grid)
+attention = lru_cache(maxsize=16)(Attention)

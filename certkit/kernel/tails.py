@@ -8,7 +8,7 @@ e^{λ v_p(t)} over the tokens t ≤ m, and R_p over t < m.
 A bound is about a group X of tokens and takes multiples θ_y ≥ 0 of tokens y off, all of which are in the
 groups of earlier rows. Its terms are f_p = w_p·(max_{x∈X} gain_p(x) − Σ_y θ_y·gain_p(y)). If a sequence fails
 for some x in X, and for no token of an earlier row, then Σ_p f_p ≥ Σ_p w_p·gain_p(x) − Σ_y θ_y·(what is
-negative) ≥ 0. Each failing sequence is counted in the first row with a token it fails for, so the rows add up.
+negative) ≥ 0. Each failing sequence is counted in the first row with a token it fails for, so they add up.
 """
 
 from __future__ import annotations
@@ -50,22 +50,32 @@ def row_gains(model: Model, entry: Entry, row: Row) -> list[list[int]]:
     return table
 
 
+def row_terms(model: Model, entry: Entry, row: Row, bits: int) -> list[list[arb]]:
+    """Return balls around the terms v_p(t) of a row, by position and token ≤ m."""
+    table = row_gains(model, entry, row)
+    weight = attention(model, entry.q, entry.m, bits)
+    ctx.prec = bits
+    unit = (weight.top * weight.unit - arb(entry.shift)).exp() * arb(2) ** -(model.exponent + 6)
+    scaled = [place * unit for place in weight.place]
+    return [
+        [place * w * fmpz(gain) for w, gain in zip(weight.token, gains, strict=True)]
+        for place, gains in zip(scaled, table, strict=True)
+    ]
+
+
 def tail_bound(model: Model, entry: Entry, row: Row, bits: int) -> arb:
     """Enclose the bound, before the floor.
 
     `remaining` is Π R_p so far, and `holding` is Π S_p − Π R_p so far, without cancellation:
     Π_{≤p} S − Π_{≤p} R = (Π_{<p} S − Π_{<p} R)·S_p + Π_{<p} R·(S_p − R_p).
     """
-    table = row_gains(model, entry, row)
-    weight = attention(model, entry.q, entry.m, bits)
-    ctx.prec = bits
-    unit = (weight.top * weight.unit - arb(entry.shift)).exp() * arb(2) ** -(model.exponent + 6)
-    scaled = [place * arb(row.numbers[0]) * unit for place in weight.place]
+    (multiplier,) = map(arb, row.numbers)
+    *table, last = row_terms(model, entry, row, bits)
     holding, remaining = arb(0), arb(1)
-    for place, gains in zip(scaled[:-1], table[:-1], strict=True):
-        powers = [(place * w * fmpz(gain)).exp() for w, gain in zip(weight.token, gains, strict=True)]
-        below = sum(powers[:-1], arb(0))
-        holding = holding * (below + powers[-1]) + remaining * powers[-1]
+    for terms in table:
+        *powers, at_max = [(multiplier * term).exp() for term in terms]
+        below = sum(powers, arb(0))
+        holding = holding * (below + at_max) + remaining * at_max
         remaining = remaining * below
-    query = (scaled[-1] * weight.token[entry.q] * fmpz(table[-1][entry.q])).exp()
+    query = (multiplier * last[entry.q]).exp()
     return query * (holding if entry.q < entry.m else holding + remaining)

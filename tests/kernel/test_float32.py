@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certkit.certificate import Box, CertifiedSet, Count, CountContent, SetContent, Tail, TailContent
+from certkit.executing import executors, is_correct
 from certkit.fileformat import load
 from certkit.kernel import Verdict, audit
 from certkit.kernel.audit import decide
@@ -28,7 +29,6 @@ from proofs.proving import prove
 from proofs.strategy import StrategyError
 from tests.kernel.test_truth import whole_content
 from tests.support.certs import certificate, document, saved, write
-from certkit.executing import executors, is_correct
 from tests.support.models import Kind, Sizes, tiny_model
 from tests.support.sampling import sample_members
 
@@ -158,7 +158,9 @@ def test_what_is_refuted_is_wrong_in_every_execution(kind: Kind, folder: Path) -
         wrong = np.array([f is not None and f.verdict == "refuted" for f in findings])
         with np.errstate(all="ignore"):
             for executor in executors(seed):
-                assert not (wrong & is_correct(executor.logits(model.tensors(), tokens), tokens)).any(), executor
+                assert not (wrong & is_correct(executor.logits(model.tensors(), tokens), tokens)).any(), (
+                    executor
+                )
         refuted += int(wrong.sum())
     if kind in (Kind.SKILLED, Kind.GAUSSIAN, Kind.INTEGER):
         assert refuted > 0

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from flint import arb, ctx
 
+from certkit.executing import Executor, Floats, executors
 from certkit.kernel.execution import Execution
 from certkit.kernel.model import Model as KernelModel
 from certkit.kernel.weights import read_weights
 from proofs.model import Model
 from tests.kernel.test_float32 import every_sequence
 from tests.support.certs import saved
-from certkit.executing import Executor, Floats, executors
 from tests.support.models import Kind, Sizes, tiny_model
 
 
@@ -131,7 +131,7 @@ def test_executions_have_the_tables_of_the_reals(folder: Path) -> None:
     shift = executed.score_exponent - real.score_exponent
     assert executed.token == [[n << shift for n in row] for row in real.token]
     for q, m, x in ((0, 3, 1), (2, 2, 0)):
-        for sign, found in ((1, executed.gains(q, m, x)), (-1, executed.least_gains(q, m, x))):
+        for sign, found in ((1, executed.gains(q, m, x)), (-1, executed.gains(q, m, x, -1))):
             exact = KernelModel.gains(executed, q, m, x)
             for t in range(m + 1):
                 error = executed.evou_error[x][t] + executed.evou_error[m][t]

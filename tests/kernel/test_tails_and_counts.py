@@ -157,12 +157,16 @@ def test_counts_are_those_of_the_definition_and_enclose_the_truth(
 
 
 def test_many_bins_at_a_low_precision_refute_nothing(folder: Path) -> None:
-    """Few bins of a minute width: with 64 bits their number cannot be told, with 128 it can."""
+    """Few bins of a minute width: with 8 bits their number cannot be told, with 64 it can."""
     model = Model.from_tensors(shipped.tiny_weights(shipped.Kind.GAUSSIAN, shipped.Sizes(2, 2, 2, 2), 2))
     kernel = KernelModel(read_weights(saved(model, folder)))
     entry = Entry(1, 1, "counts", shift=-3430.0)
     numbers = (2.0602680384740013e-28, 1.2361608230844007e-29)
-    assert check_count(kernel, entry, Row(0, numbers, 2, 1)) == 128
+    row = Row(0, numbers, 2, 1)
+    assert recount(kernel, entry, row, 8) == (0, 2)
+    assert recount(kernel, entry, row, 8, inward=True) == (2, 1)
+    assert recount(kernel, entry, row, 64) == recount(kernel, entry, row, 64, inward=True) == (1, 2)
+    assert check_count(kernel, entry, row) == 64
     for most, least in ((0, 0), (2, 2)):
         with pytest.raises(Finding) as caught:
             check_count(kernel, entry, Row(0, numbers, most, least))
