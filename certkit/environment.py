@@ -32,6 +32,7 @@ import torch
 from torch import Tensor
 
 from certkit._known_answers import exact_products, expected, matrices, nearest
+from certkit.display import table_html
 
 Record = dict[str, "str | int | bool | dict[str, str]"]
 
@@ -85,6 +86,16 @@ class Report:
     def failures(self) -> tuple[Check, ...]:
         """The checks that failed."""
         return tuple(check for check in self.checks if not check.passed)
+
+    def __repr__(self) -> str:
+        failed = ", ".join(check.name for check in self.failures) or "nothing was checked"
+        found = "sound" if self.sound else f"not sound: {failed}"
+        return f"Report({self.device!r}, {self.hardware!r}, {len(self.checks)} checks, {found})"
+
+    def _repr_html_(self) -> str:
+        rows = [(check.name, "ok" if check.passed else "FAILS", check.detail) for check in self.checks]
+        title = f"{self.device}: {self.hardware}, {'sound' if self.sound else 'not sound'}"
+        return table_html(title, ("check", "", "seen"), rows)
 
     def record(self) -> Record:
         """The report as JSON-able data, for a certificate's remarks and for ``--json``."""

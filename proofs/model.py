@@ -34,6 +34,7 @@ import torch
 from torch import Tensor
 
 from certkit.atomic import write_atomically
+from certkit.display import facts_html, grouped, short_digest
 
 TENSOR_NAMES: Final = ("W_E", "W_K", "W_O", "W_Q", "W_U", "W_V", "W_pos")
 """The tensors of a model, in sorted order (the order of the digest)."""
@@ -248,7 +249,17 @@ class Model:
 
     def __repr__(self) -> str:
         sizes = f"vocab={self.vocab}, n_ctx={self.n_ctx}, d_model={self.d_model}, d_head={self.d_head}"
-        return f"Model({sizes}, sha256='{self.sha256[:12]}…')"
+        return f"Model({sizes}, sha256='{short_digest(self.sha256)}')"
+
+    def _repr_html_(self) -> str:
+        parameters = sum(getattr(self, name).numel() for name in TENSOR_NAMES)
+        facts = [
+            ("tokens", f"{self.vocab}, in sequences of {self.n_ctx} ({grouped(self.total)} of them)"),
+            ("widths", f"d_model {self.d_model}, d_head {self.d_head}"),
+            ("weights", grouped(parameters)),
+            ("digest", short_digest(self.sha256)),
+        ]
+        return facts_html("Model: one layer, one head, attention only", facts)
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

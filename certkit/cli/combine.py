@@ -11,9 +11,10 @@ from rich.text import Text
 from certkit.certificate import Certificate
 from certkit.cli.exits import CliError
 from certkit.cli.inputs import read_certificate
-from certkit.cli.output import percent_down, print_json, result_console
+from certkit.cli.output import print_json, result_console
 from certkit.combining import ClassDifference, differences
 from certkit.combining import combine as combined
+from certkit.display import percent_down
 from certkit.fileformat import wide_int
 
 _SHOWN = 10

@@ -28,16 +28,6 @@ def float_down(value: Fraction) -> float:
     return math.floor(value * _UNIT) / _UNIT
 
 
-def percent_down(value: Fraction, digits: int = 4) -> str:
-    """A percentage that never says more than `value`, with `digits` decimals.
-
-    >>> percent_down(Fraction(16772048, 16777216)), percent_down(Fraction(1))
-    ('99.9691 %', '100.0000 %')
-    """
-    scaled = math.floor(value * 100 * 10**digits)
-    return f"{scaled // 10**digits}.{scaled % 10**digits:0{digits}d} %"
-
-
 def print_json(record: Mapping[str, object]) -> None:
     """One JSON object on one line of stdout, in the given order of fields."""
     sys.stdout.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")

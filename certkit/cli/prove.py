@@ -17,7 +17,8 @@ from certkit.certificate import Certificate
 from certkit.cli.exits import CliError, Exit
 from certkit.cli.inputs import writable_folder
 from certkit.cli.models import read_model, require_sound_machine, use_threads
-from certkit.cli.output import float_down, log_console, percent_down, print_json, print_table, result_console
+from certkit.cli.output import float_down, log_console, print_json, print_table, result_console
+from certkit.display import grouped, percent_down
 from certkit.fileformat import wide_int
 from certkit.listing import content_kinds
 from certkit.task import MAX_OF_K, NAMES
@@ -234,16 +235,6 @@ def _print_table(done: Sequence[Proved]) -> None:
     counted = "1 certificate" if len(rows) == 1 else f"{len(rows)} certificates"
     console.print(Text(f"{counted} in {rows[0].path.parent}/. Check with"), soft_wrap=True)
     console.print(Text(f"  certkit audit {rows[0].path} {rows[0].model}"), soft_wrap=True)
-
-
-def grouped(value: int) -> str:
-    """An integer as people read it; beyond 15 digits only its size.
-
-    >>> grouped(16777216), grouped(20**20)
-    ('16,777,216', '1.0e26')
-    """
-    text = str(value)
-    return f"{value:,}" if len(text) <= 15 else f"{text[0]}.{text[1]}e{len(text) - 1}"
 
 
 def _time(seconds: float | None) -> str:
