@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator
+from functools import partial
 from multiprocessing import Pool
 from typing import NamedTuple
 
@@ -43,12 +44,10 @@ def audit(certificate: str, model: str, sample: int | None = None, jobs: int = 1
     task: Task | None = None
     try:
         statement, entries = read_certificate(certificate)
-        _check_semantics(statement, entries)
         weights = read_weights(model)
         if weights.sha256 != statement.model:
-            raise Finding(
-                "refuted", "model", f"the certificate is about another model, {statement.model[:64]!r}"
-            )
+            about = f"the certificate is about another model, {statement.model[:64]!r}"
+            raise Finding("refuted", "model", about)
         if statement.task is not None:
             weights, task = renamed(weights, statement.task), statement.task
         subject = Execution(weights) if statement.semantics == "float32" else Model(weights)
@@ -66,27 +65,32 @@ def audit(certificate: str, model: str, sample: int | None = None, jobs: int = 1
                 break
     except Finding as end:
         finding = end
-    seconds = time.monotonic() - start
-    if finding is not None:
-        where = finding.verdict, finding.rule, finding.where
-    else:
-        where = ("verified" if drawn is None else "sampled", "all", "")
-    example = finding.counterexample if finding else None
+    if finding is None:
+        finding = Finding("verified" if drawn is None else "sampled", "all", "")
+    example = finding.counterexample
     if task is not None and example is not None:
         example = tuple(task.order[rank] for rank in example)
-    about = None if task is None else task._asdict()
-    return Verdict(*where, correct, total, drawn, bits, seconds, example, kernel_sha256(), about)
-
-
-def _check_semantics(statement: Statement, entries: tuple[Entry, ...]) -> None:
-    if statement.semantics not in ("real", "float32"):
-        raise Finding("refused", "semantics", f"{statement.semantics[:40]!r} is unknown to this auditor")
-    if statement.semantics == "float32" and any(entry.kind != "sets" for entry in entries):
-        raise Finding("refused", "semantics", "a float32 claim is audited if it has cells and boxes alone")
+    return Verdict(
+        verdict=finding.verdict,
+        rule=finding.rule,
+        where=finding.where,
+        audited_correct=correct,
+        total=total,
+        sampled=drawn,
+        precision_bits=bits,
+        seconds=time.monotonic() - start,
+        counterexample=example,
+        kernel_sha256=kernel_sha256(),
+        task=None if task is None else task._asdict(),
+    )
 
 
 def check_claim(statement: Statement, entries: tuple[Entry, ...], model: Model) -> None:
     """Raise a `Finding` unless the content is well formed and adds up to exactly the claim."""
+    if statement.semantics not in ("real", "float32"):
+        raise Finding("refused", "semantics", f"{statement.semantics[:40]!r} is unknown to this auditor")
+    if statement.semantics == "float32" and any(entry.kind != "sets" for entry in entries):
+        raise Finding("refused", "semantics", "a float32 claim is audited if it has cells and boxes alone")
     if (statement.k, statement.vocab) != (model.k, model.vocab):
         raise Finding("refuted", "statement", f"the model has k={model.k} and vocab={model.vocab}")
     previous = (-1, -1)
@@ -128,20 +132,9 @@ def decide(model: Model, entry: Entry, confirm: bool) -> Outcome:
 
 
 def _decide_all(model: Model, entries: list[Entry], confirm: bool, jobs: int) -> Iterator[Outcome]:
-    if min(jobs, len(entries)) <= 1:
-        yield from (decide(model, entry, confirm) for entry in entries)
+    decide_one = partial(decide, model, confirm=confirm)
+    if jobs == 1:
+        yield from map(decide_one, entries)
         return
-    with Pool(min(jobs, len(entries)), _share, (model, confirm)) as pool:
-        yield from pool.imap_unordered(_decide_shared, entries, chunksize=8)
-
-
-_shared: tuple[Model, bool]
-
-
-def _share(model: Model, confirm: bool) -> None:
-    global _shared
-    _shared = model, confirm
-
-
-def _decide_shared(entry: Entry) -> Outcome:
-    return decide(_shared[0], entry, _shared[1])
+    with Pool(jobs) as pool:  # in few large pieces, because the model goes with each of them
+        yield from pool.imap_unordered(decide_one, entries, chunksize=1 + len(entries) // (8 * jobs))

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, NoReturn
 from certkit.kernel.verdict import Finding
 
 MAX_BYTES = 1 << 28
+MAX_VALUES = 1 << 25  # each takes up to 150 bytes of memory while it is read
 _WIDE = 1 << 53
 
 Runs = tuple[int, ...]
@@ -157,6 +158,10 @@ def canonical(value: Any) -> bytes:
 def read_certificate(path: str) -> tuple[Statement, tuple[Entry, ...]]:
     """Read and check the envelope, and return what is claimed and what is to prove it."""
     data = read_bounded(path, MAX_BYTES)
+    if not data.isascii():
+        refuse("json", "the certificate is not JSON in ASCII")
+    if sum(map(data.count, (b"[", b"{", b",", b":"))) > MAX_VALUES:  # one of them precedes each value
+        refuse("read", f"the certificate holds more than {MAX_VALUES} values")
     whole = parse_json(data, "the certificate")
     if type(whole) is not dict or type(whole.get("certkit")) is not int or whole["certkit"] != 1:
         refuse("schema", "this auditor reads certificates with the field certkit: 1")
@@ -191,16 +196,17 @@ def _entry(value: Any) -> Entry:
     if kind == "sets":
         cells = tuple(Cell(**cell) for cell in inner["cells"])
         return entry._replace(cells=cells, boxes=tuple(Box(**box) for box in inner["boxes"]))
-    if kind == "bounds":
-        return entry._replace(shift=inner["shift"], rows=tuple(_bound(*row) for row in inner["rows"]))
-    size = 1 if kind == "tails" else 2
-    rows = tuple(Row(row[0], row[1 : 1 + size], row[1 + size], (*row, 0)[2 + size]) for row in inner["rows"])
-    return entry._replace(shift=inner["shift"], rows=rows)
+    return entry._replace(shift=inner["shift"], rows=tuple(_row(kind, *row) for row in inner["rows"]))
 
 
-def _bound(
-    tokens: Runs, less: tuple[tuple[int, int], ...], numbers: tuple[float, ...], most: int, least: int
-) -> Row:
+def _row(kind: str, *row: Any) -> Row:
+    if kind == "tails":
+        x, multiplier, most = row
+        return Row(x, (multiplier,), most, 0)
+    if kind == "counts":
+        x, width, offset, most, least = row
+        return Row(x, (width, offset), most, least)
+    tokens, less, numbers, most, least = row
     if not tokens or len(numbers) not in (1, 2):
         refuse("schema", "a bound is about some tokens, by a multiplier or by a width and an offset")
     return Row(tokens[0], numbers, most, least, tokens[1:], less)
