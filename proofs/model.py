@@ -76,7 +76,7 @@ def check_names(names: Iterable[str]) -> None:
     missing, extra = set(TENSOR_NAMES) - given, given - set(TENSOR_NAMES)
     if any(name.startswith(("embed.", "blocks.")) for name in extra):
         raise ModelError(
-            f"found {_names(extra)[:60]}…: a TransformerLens state dict; "
+            f"found {sorted(extra)[0]!r} and {len(extra) - 1} others: a TransformerLens state dict; "
             "convert it with proofs.from_transformer_lens, then proofs.save_model"
         )
     if missing:
@@ -86,7 +86,8 @@ def check_names(names: Iterable[str]) -> None:
         )
     if extra:
         raise ModelError(
-            f"unexpected tensor {_names(extra)}; a model holds exactly {', '.join(TENSOR_NAMES)}"
+            f"unexpected tensor {_names(extra)}; a model holds exactly {', '.join(TENSOR_NAMES)}, "
+            "and nothing (a bias, say) is added to them"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from certkit.certificate import Certificate
@@ -16,6 +17,21 @@ def read_certificate(path: Path) -> Certificate:
     except ValueError as error:
         text = str(error)
         raise CliError(text if str(path) in text else f"{path}: {text}") from error
+
+
+def require_models(models: Sequence[Path], command: str) -> None:
+    """Refuse a list of models that is empty, or that names a folder or nothing at all, before any work."""
+    if not models:
+        raise CliError(f"no model given; certkit {command} MODEL… (certkit train makes one)")
+    for path in models:
+        if path.is_dir():
+            some = any(path.glob("*.safetensors"))
+            remedy = (
+                f"name the files in it: {path}/*.safetensors" if some else "it holds no .safetensors file"
+            )
+            raise CliError(f"{path} is a folder; {remedy}")
+        if not path.exists():
+            raise CliError(f"{path}: no such file (certkit train makes models)")
 
 
 def writable_folder(path: Path) -> Path:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from certkit.certificate import Certificate
 from certkit.cli.exits import CliError, Exit
-from certkit.cli.inputs import writable_folder
+from certkit.cli.inputs import require_models, writable_folder
 from certkit.cli.models import read_model, require_sound_machine, use_threads
 from certkit.cli.output import float_down, log_console, print_json, print_table, result_console
 from certkit.display import grouped, percent_down
@@ -91,8 +91,7 @@ def prove(
     json
         One JSON object per certificate on stdout instead of a table.
     """
-    if not models:
-        raise CliError("no model given; certkit prove MODEL… (certkit train makes one)")
+    require_models(models, "prove")
     _check_names(models)
     use_threads(threads)
     patterns = [pattern for text in strategy for pattern in text.split(",")] or [_default(semantics)]

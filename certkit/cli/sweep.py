@@ -12,7 +12,7 @@ from typing import Literal
 from rich.text import Text
 
 from certkit.cli.exits import CliError, Exit
-from certkit.cli.inputs import writable_folder
+from certkit.cli.inputs import require_models, writable_folder
 from certkit.cli.models import require_sound_machine
 from certkit.cli.output import log_console, result_console
 from proofs.progress import Lines, new_bar
@@ -61,8 +61,7 @@ def sweep(
     semantics
         What is proved: the weights as exact reals, or the model as executed in float32.
     """
-    if not models:
-        raise CliError("no model given; certkit sweep MODEL… (certkit train makes them)")
+    require_models(models, "sweep")
     if workers is not None and scheduler is not None:
         raise CliError("--workers and --scheduler exclude each other: name one")
     if ledger_path(out).exists() and not resume:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 
 from certkit.certificate import Certificate, Claim
@@ -46,6 +47,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     save_model(model, "good.safetensors")
     Path("other").mkdir()
     save_model(tiny_model(1), "other/good.safetensors")
+    _bad_weights()
+    Path("hollow").mkdir()
     Path("empty").write_bytes(b"")
     Path("text").write_text("hello")
     Path("cut.safetensors").write_bytes(Path("good.safetensors").read_bytes()[:-3])
@@ -56,12 +59,33 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def _bad_weights() -> None:
+    """Files that are safetensors, but no models."""
+    good = safetensors.torch.load_file("good.safetensors")
+    bad: dict[str, dict[str, torch.Tensor]] = {
+        "nan": {"W_E": torch.full((3, 4), torch.nan)},
+        "wide": {"W_U": torch.zeros(4, 7)},
+        "biased": {"b_U": torch.ones(3)},
+        "lens": {"blocks.0.attn.b_Q": torch.ones(4)},
+        "none": {"W_E": torch.zeros(0, 4), "W_U": torch.zeros(4, 0)},
+    }
+    for name, changed in bad.items():
+        safetensors.torch.save_file(good | changed, f"{name}.safetensors")
+
+
 TABLE: list[tuple[str, int, str]] = [
     # command line, exit code, what stderr must name
     ("prov good.safetensors", 2, "did you mean 'prove'"),
     ("prove", 2, "no model given"),
     ("prove absent.safetensors", 2, "absent.safetensors"),
-    ("prove other", 2, "other"),
+    ("prove other", 2, "other is a folder; name the files in it"),
+    ("prove hollow", 2, "hollow is a folder; it holds no"),
+    ("prove *.safetensor", 2, "*.safetensor: no such file"),
+    ("prove nan.safetensors", 2, "nan.safetensors: W_E[0, 0] is nan"),
+    ("prove wide.safetensors", 2, "wide.safetensors: W_U has shape [4, 7]"),
+    ("prove biased.safetensors", 2, "biased.safetensors: unexpected tensor 'b_U'"),
+    ("prove lens.safetensors", 2, "from_transformer_lens"),
+    ("prove none.safetensors", 2, "none.safetensors: W_E has shape [0, 4]"),
     ("prove text", 2, "text"),
     ("prove empty", 2, "empty"),
     ("prove cut.safetensors", 2, "cut.safetensors"),
@@ -88,6 +112,8 @@ TABLE: list[tuple[str, int, str]] = [
     ("attack good.cert good.safetensors --tries -1", 2, "--tries -1"),
     ("explain good.cert other/good.safetensors", 2, "is about model"),
     ("sweep", 2, "no model given"),
+    ("sweep hollow", 2, "hollow is a folder"),
+    ("sweep good.safetensors absent.safetensors", 2, "absent.safetensors: no such file"),
     ("sweep good.safetensors --workers 1 --scheduler x", 2, "--scheduler"),
     ("sweep good.safetensors --workers 0", 2, "workers=0"),
     ("sweep good.safetensors --seconds 0", 2, "--seconds 0"),
