@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 
 from certkit.content import (
+    Bound,
+    BoundContent,
     Box,
     Cell,
     CertifiedSet,
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
     from os import PathLike
 
 __all__ = [
+    "Bound",
+    "BoundContent",
     "Box",
     "Cell",
     "Certificate",

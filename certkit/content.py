@@ -5,7 +5,8 @@ The ``V^K`` sequences split into classes (q, m), and a certificate holds for eac
 
 * `SetContent`: cells and boxes of sequences, every one of them correct, no sequence in two of them;
 * `TailContent`: for each wrong token x an upper bound on failing sequences, by an exponential tail;
-* `CountContent`: bounds from both sides on that number, by counting binned values.
+* `CountContent`: bounds from both sides on that number, by counting binned values;
+* `BoundContent`: upper bounds on what groups of wrong tokens add, by tails or counts (`certkit.failing`).
 
 Nothing here decides whether content is *true*: that is the strategy's duty, and the auditor's
 (`certkit.kernel`, which has its own reader and its own counting and shares no code with this module).
@@ -20,42 +21,44 @@ from typing import TypeAlias
 
 import attrs
 
+from certkit.failing import (
+    Bound,
+    BoundContent,
+    Count,
+    CountContent,
+    Tail,
+    TailContent,
+    class_size,
+    round_up_32,
+)
 from certkit.runs import (
     Runs,
-    check_dyadic,
     check_int,
     check_runs,
     check_task,
-    positive_zero,
     run_has,
     run_intersection,
     run_mask,
     run_size,
 )
 
-
-def round_up_32(count: int) -> int:
-    """Return the least integer ``≥ count`` with at most 32 significant bits (``count ≥ 0``).
-
-    >>> round_up_32(2**40 + 1) - 2**40
-    512
-    """
-    check_int(count, "count", 0)
-    shift = max(0, count.bit_length() - 32)
-    # Rounding up may carry into a 33rd bit, but then the 32 bits below it are 0.
-    return -(-count >> shift) << shift
-
-
-def class_size(q: int, m: int, k: int) -> int:
-    """Return N(q,m), the number of sequences with query `q` and maximum `m`.
-
-    ``(m+1)^(k-1) − [q<m]·m^(k-1)``: if the query is m, the other tokens are any of the m+1; if it is not,
-    at least one of them must be m.
-
-    >>> class_size(2, 2, 3), class_size(0, 2, 3)
-    (9, 5)
-    """
-    return int((m + 1) ** (k - 1) - (m ** (k - 1) if q < m else 0))
+__all__ = [
+    "Bound",
+    "BoundContent",
+    "Box",
+    "Cell",
+    "CertifiedSet",
+    "Content",
+    "Count",
+    "CountContent",
+    "SetContent",
+    "Tail",
+    "TailContent",
+    "class_size",
+    "full_content",
+    "gap_cell",
+    "round_up_32",
+]
 
 
 @attrs.frozen
@@ -230,126 +233,11 @@ def full_content(q: int, m: int, k: int, exceptions: tuple[tuple[int, ...], ...]
     return SetContent(q, m, boxes=(Box(((0, m),) * (k - 1), q < m, exceptions),))
 
 
-@attrs.frozen
-class Tail:
-    """At most `failing_at_most` sequences of the class have ``logit[x] ≥ logit[m]``, shown by `multiplier`.
-
-    `failing_at_most` has at most 32 significant bits (`round_up_32`).
-    """
-
-    x: int
-    multiplier: float = attrs.field(converter=positive_zero)
-    failing_at_most: int
-
-    def __attrs_post_init__(self) -> None:
-        check_int(self.x, "x", 0)
-        check_dyadic(self.multiplier, "multiplier")
-        if not self.multiplier >= 0:
-            raise ValueError(f"multiplier={self.multiplier} must be at least 0: a negative one is unsound")
-        check_int(self.failing_at_most, "failing_at_most", 0)
-        if round_up_32(self.failing_at_most) != self.failing_at_most:
-            raise ValueError(
-                f"failing_at_most={self.failing_at_most} has more than 32 significant bits; use round_up_32"
-            )
+Content: TypeAlias = SetContent | TailContent | CountContent | BoundContent
 
 
-@attrs.frozen
-class Count:
-    """Between `failing_at_least` and `failing_at_most` sequences of the class have ``logit[x] ≥ logit[m]``.
-
-    `width` > 0 and `offset` (any finite number) fix the bins in which the auditor recounts, in units of
-    ``exp(shift)`` of the `CountContent`; ``docs/reference/certificate-format.md`` defines and proves them.
-    """
-
-    x: int
-    width: float
-    offset: float = attrs.field(converter=positive_zero)
-    failing_at_most: int
-    failing_at_least: int
-
-    def __attrs_post_init__(self) -> None:
-        check_int(self.x, "x", 0)
-        check_dyadic(self.width, "width")
-        check_dyadic(self.offset, "offset")
-        if not self.width > 0:
-            raise ValueError(f"width={self.width} must be above 0")
-        check_int(self.failing_at_most, "failing_at_most", 0)
-        check_int(self.failing_at_least, "failing_at_least", 0, self.failing_at_most)
-
-
-def _check_rows(rows: Sequence[Tail] | Sequence[Count], m: int) -> None:
-    previous = -1
-    for row in rows:
-        if row.x <= previous or row.x == m:
-            raise ValueError(f"x={row.x} after {previous} (m={m}): rows need increasing x ≠ m")
-        previous = row.x
-
-
-@attrs.frozen
-class TailContent:
-    """Tails of one class (q, m); a wrong token without a row never beats m there.
-
-    All f of Identity 1 are divided by ``exp(shift)``; any value is sound, a good one keeps multipliers small.
-    """
-
-    q: int
-    m: int
-    shift: float = attrs.field(converter=positive_zero)
-    tails: tuple[Tail, ...]
-
-    def __attrs_post_init__(self) -> None:
-        check_int(self.m, "m", 0)
-        check_int(self.q, "q", 0, self.m)
-        check_dyadic(self.shift, "shift")
-        _check_rows(self.tails, self.m)
-
-    def check(self, k: int, vocab: int) -> None:
-        """Raise unless the content fits a task with `k` positions and `vocab` tokens."""
-        if self.tails:
-            check_int(self.tails[-1].x, "x", 0, vocab - 1)
-
-    def correct_at_least(self, k: int) -> int:
-        """Return max(0, N(q,m) − Σ_x failing_at_most): a union fails at most as often as its parts do."""
-        return max(0, class_size(self.q, self.m, k) - sum(tail.failing_at_most for tail in self.tails))
-
-    def failing_at_least(self, k: int) -> int:
-        """Return 0: a tail bounds failures from above only."""
-        return 0
-
-
-@attrs.frozen
-class CountContent:
-    """Two-sided counts of one class (q, m); a wrong token without a row never beats m there.
-
-    All f of Identity 1 are divided by ``exp(shift)`` before they are binned.
-    """
-
-    q: int
-    m: int
-    shift: float = attrs.field(converter=positive_zero)
-    counts: tuple[Count, ...]
-
-    def __attrs_post_init__(self) -> None:
-        check_int(self.m, "m", 0)
-        check_int(self.q, "q", 0, self.m)
-        check_dyadic(self.shift, "shift")
-        _check_rows(self.counts, self.m)
-
-    def check(self, k: int, vocab: int) -> None:
-        """Raise unless the content fits a task with `k` positions and `vocab` tokens."""
-        if self.counts:
-            check_int(self.counts[-1].x, "x", 0, vocab - 1)
-
-    def correct_at_least(self, k: int) -> int:
-        """Return max(0, N(q,m) − Σ_x failing_at_most)."""
-        return max(0, class_size(self.q, self.m, k) - sum(count.failing_at_most for count in self.counts))
-
-    def failing_at_least(self, k: int) -> int:
-        """Return max_x failing_at_least: a union fails at least as often as each part."""
-        return max((count.failing_at_least for count in self.counts), default=0)
-
-
-Content: TypeAlias = SetContent | TailContent | CountContent
+_SHOWN = 8
+"""So many entries are printed; more are counted."""
 
 
 @attrs.frozen
@@ -381,6 +269,12 @@ class CertifiedSet:
     def total(self) -> int:
         """The number of all sequences, ``vocab^k``."""
         return int(self.vocab**self.k)
+
+    def __repr__(self) -> str:
+        """The entries if they are few, else how many there are."""
+        few = len(self.entries) <= _SHOWN
+        held = f"entries={self.entries!r}" if few else f"{len(self.entries)} classes"
+        return f"CertifiedSet(k={self.k}, vocab={self.vocab}, {held})"
 
     @property
     def correct_at_least(self) -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -19,6 +18,8 @@ from typing import Any, NoReturn
 from certkit.atomic import write_atomically
 from certkit.certificate import Certificate, Claim, Json
 from certkit.content import (
+    Bound,
+    BoundContent,
     Box,
     Cell,
     CertifiedSet,
@@ -30,6 +31,18 @@ from certkit.content import (
     TailContent,
 )
 from certkit.runs import check_task
+from certkit.spelling import (
+    EXACT,
+    dyadic,
+    fields_of,
+    int_of,
+    list_of,
+    mapping_of,
+    real_of,
+    str_of,
+    wide_int,
+    wide_of,
+)
 from certkit.task import Task
 
 __all__ = [
@@ -46,33 +59,11 @@ __all__ = [
 
 SCHEMA = 1
 MAX_BYTES = 1 << 28
-_EXACT = 1 << 53
+_KINDS = ("sets", "tails", "counts", "bounds")
 
 
 class CertificateError(ValueError):
     """A file is not a certificate; one line says why."""
-
-
-def dyadic(value: float) -> str:
-    """Return the one spelling of a finite float: ``float.hex`` without trailing zeros after the point.
-
-    >>> dyadic(12.0), dyadic(0.1), dyadic(-0.0)
-    ('0x1.8p+3', '0x1.999999999999ap-4', '0x0.0p+0')
-    """
-    if not math.isfinite(value):
-        raise ValueError(f"value={value} must be finite to be written to a certificate")
-    mantissa, exponent = (value + 0.0).hex().split("p")
-    head, tail = mantissa.split(".")
-    return f"{head}.{tail.rstrip('0') or '0'}p{exponent}"
-
-
-def wide_int(value: int) -> int | str:
-    """Return the integer itself up to ±2⁵³, else its decimal string.
-
-    >>> wide_int(7), wide_int(2**60)
-    (7, '1152921504606846976')
-    """
-    return value if -_EXACT <= value <= _EXACT else str(value)
 
 
 def canonical(value: Json) -> bytes:
@@ -86,12 +77,12 @@ def canonical(value: Json) -> bytes:
 
 
 def _check_json(value: Json) -> None:
-    if type(value) is int and -_EXACT <= value <= _EXACT:
+    if type(value) is int and -EXACT <= value <= EXACT:
         return
     if value is None or isinstance(value, bool | str):
         return
     if isinstance(value, int):
-        if type(value) is not int or abs(value) > _EXACT:
+        if type(value) is not int or abs(value) > EXACT:
             raise ValueError(f"value={value} is beyond 2^53; write it with wide_int")
     elif isinstance(value, Mapping):
         for key, item in value.items():
@@ -156,11 +147,20 @@ def _encode_entry(entry: Content) -> Json:
     if isinstance(entry, TailContent):
         rows: list[Json] = [[t.x, dyadic(t.multiplier), wide_int(t.failing_at_most)] for t in entry.tails]
         return place | {"tails": {"shift": dyadic(entry.shift), "rows": rows}}
+    if isinstance(entry, BoundContent):
+        bounds: list[Json] = [_encode_bound(bound) for bound in entry.bounds]
+        return place | {"bounds": {"shift": dyadic(entry.shift), "rows": bounds}}
     counts: list[Json] = [
         [c.x, dyadic(c.width), dyadic(c.offset), wide_int(c.failing_at_most), wide_int(c.failing_at_least)]
         for c in entry.counts
     ]
     return place | {"counts": {"shift": dyadic(entry.shift), "rows": counts}}
+
+
+def _encode_bound(bound: Bound) -> Json:
+    numbers = [dyadic(number) for number in bound.numbers]
+    claim = [wide_int(bound.failing_at_most), wide_int(bound.failing_at_least)]
+    return [bound.outputs, bound.less, numbers, *claim]
 
 
 def _encode_sets(entry: SetContent) -> Json:
@@ -207,40 +207,40 @@ def decode(data: bytes) -> Certificate:
 
 def _certificate(data: bytes) -> Certificate:
     document = _parse(data)
-    whole = _fields(document, "certkit", "digest", "file_digest", "statement", "proof", "remarks")
+    whole = fields_of(document, "certkit", "digest", "file_digest", "statement", "proof", "remarks")
     if type(whole["certkit"]) is not int or whole["certkit"] != SCHEMA:
         raise ValueError(f"certkit={whole['certkit']!r}: this version reads schema {SCHEMA}")
     if seal(document) != data:
         raise ValueError("digest: the file was changed after it was sealed")
-    statement = _fields(
+    statement = fields_of(
         whole["statement"],
         *("task", "k", "vocab", "semantics", "model", "correct_at_least", "correct_at_most", "total"),
     )
-    proof = _fields(whole["proof"], "strategy", "version", "parameters", "witness", "content")
+    proof = fields_of(whole["proof"], "strategy", "version", "parameters", "witness", "content")
     most = statement["correct_at_most"]
-    k, vocab = _int(statement["k"], "k"), _int(statement["vocab"], "vocab")
+    k, vocab = int_of(statement["k"], "k"), int_of(statement["vocab"], "vocab")
     check_task(k, vocab)
     claim = Claim(
         k=k,
         vocab=vocab,
-        model_sha256=_str(statement["model"], "model"),
-        correct_at_least=_wide(statement["correct_at_least"], "correct_at_least"),
-        correct_at_most=None if most is None else _wide(most, "correct_at_most"),
-        semantics=_str(statement["semantics"], "semantics"),
+        model_sha256=str_of(statement["model"], "model"),
+        correct_at_least=wide_of(statement["correct_at_least"], "correct_at_least"),
+        correct_at_most=None if most is None else wide_of(most, "correct_at_most"),
+        semantics=str_of(statement["semantics"], "semantics"),
         task=Task.from_json(statement["task"], vocab),
     )
-    if _wide(statement["total"], "total") != claim.total:
+    if wide_of(statement["total"], "total") != claim.total:
         raise ValueError(f"total={statement['total']} is not vocab^k={claim.total}")
     return Certificate(
         claim=claim,
-        strategy=_str(proof["strategy"], "strategy"),
-        version=_int(proof["version"], "version"),
+        strategy=str_of(proof["strategy"], "strategy"),
+        version=int_of(proof["version"], "version"),
         content=CertifiedSet(
-            claim.k, claim.vocab, tuple(map(_decode_entry, _list(proof["content"], "content")))
+            claim.k, claim.vocab, tuple(map(_decode_entry, list_of(proof["content"], "content")))
         ),
-        parameters=_mapping(proof["parameters"], "parameters"),
+        parameters=mapping_of(proof["parameters"], "parameters"),
         witness=proof["witness"],
-        remarks=_mapping(whole["remarks"], "remarks"),
+        remarks=mapping_of(whole["remarks"], "remarks"),
     )
 
 
@@ -283,105 +283,64 @@ def _short_int(text: str) -> int:
     return int(text)
 
 
-def _fields(value: Any, *names: str) -> Mapping[str, Any]:
-    fields = _mapping(value, "/".join(names))
-    if set(fields) != set(names):
-        missing, extra = sorted(set(names) - set(fields)), sorted(set(fields) - set(names))
-        raise ValueError(f"missing fields {missing}, unknown fields {extra}")
-    return fields
-
-
-def _mapping(value: Any, name: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise TypeError(f"{name} must be an object")
-    return value
-
-
-def _list(value: Any, name: str) -> Sequence[Any]:
-    if not isinstance(value, list):
-        raise TypeError(f"{name} must be a list")
-    return value
-
-
-def _str(value: Any, name: str) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{name}={value!r} must be a string")
-    return value
-
-
-def _int(value: Any, name: str) -> int:
-    if type(value) is not int:
-        raise TypeError(f"{name}={value!r} must be an integer")
-    return value
-
-
-def _wide(value: Any, name: str) -> int:
-    if (
-        isinstance(value, str)
-        and len(value) <= 4000
-        and value.isascii()
-        and value.removeprefix("-").isdigit()
-    ):
-        number = int(value)
-        if wide_int(number) == value:
-            return number
-    elif type(value) is int:
-        return value
-    raise ValueError(f"{name}={str(value)[:40]!r} must be an integer, as a decimal string only beyond 2^53")
-
-
-def _real(value: Any, name: str) -> float:
-    text = _str(value, name)
-    if len(text) > 40:
-        raise ValueError(f"{name}={text[:40]!r}… is too long for a dyadic")
-    try:
-        number = float.fromhex(text)
-    except (ValueError, OverflowError):
-        raise ValueError(f"{name}={text!r} must be a dyadic such as 0x1.8p+3") from None
-    if dyadic(number) != text:
-        raise ValueError(f"{name}={text!r} must be spelled {dyadic(number)}")
-    return number
-
-
 def _decode_entry(entry: Any) -> Content:
-    kinds = [kind for kind in ("sets", "tails", "counts") if kind in _mapping(entry, "content entry")]
+    kinds = [kind for kind in _KINDS if kind in mapping_of(entry, "content entry")]
     if len(kinds) != 1:
-        raise ValueError(f"content entry needs exactly one of sets, tails, counts; it has {kinds}")
-    fields = _fields(entry, "q", "m", kinds[0])
-    q, m = _int(fields["q"], "q"), _int(fields["m"], "m")
+        raise ValueError(f"content entry needs exactly one of {', '.join(_KINDS)}; it has {kinds}")
+    fields = fields_of(entry, "q", "m", kinds[0])
+    q, m = int_of(fields["q"], "q"), int_of(fields["m"], "m")
     if kinds[0] == "sets":
-        sets = _fields(fields["sets"], "cells", "boxes")
-        cells = tuple(map(_decode_cell, _list(sets["cells"], "cells")))
-        return SetContent(q, m, cells, tuple(map(_decode_box, _list(sets["boxes"], "boxes"))))
+        sets = fields_of(fields["sets"], "cells", "boxes")
+        cells = tuple(map(_decode_cell, list_of(sets["cells"], "cells")))
+        return SetContent(q, m, cells, tuple(map(_decode_box, list_of(sets["boxes"], "boxes"))))
     if kinds[0] == "tails":
-        tails = _fields(fields["tails"], "shift", "rows")
-        rows = tuple(map(_decode_tail, _list(tails["rows"], "rows")))
-        return TailContent(q, m, _real(tails["shift"], "shift"), rows)
-    counts = _fields(fields["counts"], "shift", "rows")
-    count_rows = tuple(map(_decode_count, _list(counts["rows"], "rows")))
-    return CountContent(q, m, _real(counts["shift"], "shift"), count_rows)
+        tails = fields_of(fields["tails"], "shift", "rows")
+        rows = tuple(map(_decode_tail, list_of(tails["rows"], "rows")))
+        return TailContent(q, m, real_of(tails["shift"], "shift"), rows)
+    if kinds[0] == "bounds":
+        bounds = fields_of(fields["bounds"], "shift", "rows")
+        bound_rows = tuple(map(_decode_bound, list_of(bounds["rows"], "rows")))
+        return BoundContent(q, m, real_of(bounds["shift"], "shift"), bound_rows)
+    counts = fields_of(fields["counts"], "shift", "rows")
+    count_rows = tuple(map(_decode_count, list_of(counts["rows"], "rows")))
+    return CountContent(q, m, real_of(counts["shift"], "shift"), count_rows)
 
 
 def _decode_cell(value: Any) -> Cell:
-    fields = _fields(value, "n", "allowed")
-    return Cell(_int(fields["n"], "n"), tuple(_list(fields["allowed"], "allowed")))
+    fields = fields_of(value, "n", "allowed")
+    return Cell(int_of(fields["n"], "n"), tuple(list_of(fields["allowed"], "allowed")))
 
 
 def _decode_box(value: Any) -> Box:
-    fields = _fields(value, "positions", "contains_max", "exceptions")
-    positions = tuple(tuple(_list(runs, "positions")) for runs in _list(fields["positions"], "positions"))
-    exceptions = tuple(tuple(_list(row, "exceptions")) for row in _list(fields["exceptions"], "exceptions"))
+    fields = fields_of(value, "positions", "contains_max", "exceptions")
+    positions = tuple(tuple(list_of(runs, "positions")) for runs in list_of(fields["positions"], "positions"))
+    exceptions = tuple(
+        tuple(list_of(row, "exceptions")) for row in list_of(fields["exceptions"], "exceptions")
+    )
     return Box(positions, fields["contains_max"], exceptions)
 
 
 def _decode_tail(row: Any) -> Tail:
-    if len(_list(row, "tail row")) != 3:
-        raise ValueError(f"tail row {row} must be [x, multiplier, failing_at_most]")
-    return Tail(row[0], _real(row[1], "multiplier"), _wide(row[2], "failing_at_most"))
+    x, multiplier, most = _row(row, "x", "multiplier", "failing_at_most")
+    return Tail(x, real_of(multiplier, "multiplier"), wide_of(most, "failing_at_most"))
 
 
 def _decode_count(row: Any) -> Count:
-    if len(_list(row, "count row")) != 5:
-        raise ValueError(f"count row {row} must be [x, width, offset, failing_at_most, failing_at_least]")
-    width, offset = _real(row[1], "width"), _real(row[2], "offset")
-    return Count(row[0], width, offset, _wide(row[3], "failing_at_most"), _wide(row[4], "failing_at_least"))
+    x, width, offset, most, least = _row(row, "x", "width", "offset", "failing_at_most", "failing_at_least")
+    claim = wide_of(most, "failing_at_most"), wide_of(least, "failing_at_least")
+    return Count(x, real_of(width, "width"), real_of(offset, "offset"), *claim)
+
+
+def _decode_bound(row: Any) -> Bound:
+    names = ("outputs", "less", "numbers", "failing_at_most", "failing_at_least")
+    outputs, less, numbers, most, least = _row(row, *names)
+    pairs = tuple(tuple(_row(pair, "y", "k")) for pair in list_of(less, "less"))
+    reals = tuple(real_of(number, "number") for number in list_of(numbers, "numbers"))
+    claim = wide_of(most, "failing_at_most"), wide_of(least, "failing_at_least")
+    return Bound(tuple(list_of(outputs, "outputs")), pairs, reals, *claim)
+
+
+def _row(value: Any, *names: str) -> Sequence[Any]:
+    if len(list_of(value, "row")) != len(names):
+        raise ValueError(f"row {value} must be [{', '.join(names)}]")
+    return list_of(value, "row")

@@ -17,6 +17,7 @@ from itertools import groupby
 from typing import Any, TypeAlias
 
 from certkit.content import (
+    BoundContent,
     Box,
     CertifiedSet,
     Content,
@@ -89,9 +90,10 @@ def content_records(content: CertifiedSet, task: Task | None = None) -> Iterator
 
     Cells ``{q, m, n, allowed, count}``, boxes ``{q, m, positions, contains_max, count}``, tails
     ``{q, m, x, c, lambda, failing_at_most}``, counts ``{q, m, x, c, width, offset, failing_at_most,
-    failing_at_least}``. Token sets are lists, reals ``float.hex``, integers beyond 2⁵³ strings. A class in
-    which nothing can fail is one box; a class that certifies no sequence has no line. Hence the claim is the
-    sum of the counts plus, for each class with tails or counts, its size minus its `failing_at_most`.
+    failing_at_least}``, bounds the same with a list xs for x and pairs less. Token sets are lists, reals
+    ``float.hex``, integers beyond 2⁵³ strings. A class in which nothing can fail is one box; a class that
+    certifies no sequence has no line. Hence the claim is the sum of the counts plus, for each class with
+    tails, counts or bounds, its size minus its `failing_at_most`.
     """
     for entry in content.entries:
         for record in _class_records(entry, content.k):
@@ -108,6 +110,10 @@ def _named(name: str, value: Any, task: Task) -> object:
         return task.order[value]
     if name == "x":
         return task.logits[value]
+    if name == "xs":
+        return [task.logits[x] for x in value]
+    if name == "less":
+        return [[task.logits[y], k] for y, k in value]
     if name == "allowed":
         return sorted(task.tokens(value))
     if name == "positions":
@@ -126,6 +132,8 @@ def _class_records(entry: Content, k: int) -> Iterator[Record]:
         yield from _set_records(full_content(entry.q, entry.m, k), k)
     elif isinstance(entry, TailContent):
         yield from _tail_records(entry)
+    elif isinstance(entry, BoundContent):
+        yield from _bound_records(entry)
     else:
         yield from _count_records(entry)
 
@@ -162,6 +170,21 @@ def _tail_records(entry: TailContent) -> Iterator[Record]:
         }
 
 
+def _bound_records(entry: BoundContent) -> Iterator[Record]:
+    for bound in entry.bounds:
+        names = ("lambda",) if len(bound.numbers) == 1 else ("width", "offset")
+        yield {
+            "q": entry.q,
+            "m": entry.m,
+            "xs": list(bound.outputs),
+            "less": [list(pair) for pair in bound.less],
+            "c": dyadic(entry.shift),
+            **dict(zip(names, map(dyadic, bound.numbers), strict=True)),
+            "failing_at_most": wide_int(bound.failing_at_most),
+            "failing_at_least": wide_int(bound.failing_at_least),
+        }
+
+
 def _count_records(entry: CountContent) -> Iterator[Record]:
     for count in entry.counts:
         yield {
@@ -177,13 +200,13 @@ def _count_records(entry: CountContent) -> Iterator[Record]:
 
 
 def content_kinds(content: CertifiedSet) -> str:
-    """Return which kinds of content there are, joined by ``+``: cells, boxes, tails, counts; or ``none``."""
+    """Return the kinds of content, joined by ``+``: cells, boxes, tails, counts, bounds; or ``none``."""
     parts = summary(content)
-    return "+".join(kind for kind in ("cells", "boxes", "tails", "counts") if parts[kind]) or "none"
+    return "+".join(kind for kind in ("cells", "boxes", "tails", "counts", "bounds") if parts[kind]) or "none"
 
 
 def summary(content: CertifiedSet) -> dict[str, int]:
-    """Count what `content` is made of: classes, cells, boxes, exceptions, tails, counts."""
+    """Count what `content` is made of: classes, cells, boxes, exceptions, tails, counts, bounds."""
     sets = [entry for entry in content.entries if isinstance(entry, SetContent)]
     boxes = [box for entry in sets for box in entry.boxes]
     return {
@@ -193,4 +216,5 @@ def summary(content: CertifiedSet) -> dict[str, int]:
         "exceptions": sum(len(box.exceptions) for box in boxes),
         "tails": sum(len(e.tails) for e in content.entries if isinstance(e, TailContent)),
         "counts": sum(len(e.counts) for e in content.entries if isinstance(e, CountContent)),
+        "bounds": sum(len(e.bounds) for e in content.entries if isinstance(e, BoundContent)),
     }

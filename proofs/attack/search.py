@@ -22,8 +22,9 @@ import torch
 from torch import Tensor
 
 from certkit.certificate import Certificate
-from certkit.content import Content, SetContent, TailContent, class_size, full_content
+from certkit.content import Content, SetContent, class_size, full_content
 from certkit.exact import Truth
+from certkit.failing import covered_outputs
 from proofs.attack.regions import BoxRegion, CellRegion, FloatClass, Region, distinct
 from proofs.explain import check_subject
 from proofs.model import Model
@@ -93,7 +94,7 @@ def _regions(content: Content, view: FloatClass, k: int) -> Iterator[Region]:
         for box in content.boxes:
             yield BoxRegion(view, None, box)
         return
-    rows = {row.x for row in (content.tails if isinstance(content, TailContent) else content.counts)}
+    rows = set(covered_outputs(content))
     never = tuple(x for x in range(view.f.shape[2]) if x != content.m and x not in rows)
     for box in full_content(content.q, content.m, k).boxes:
         yield BoxRegion(view, never, box)

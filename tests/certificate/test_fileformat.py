@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certkit.certificate import (
+    Bound,
+    BoundContent,
     Box,
     Cell,
     Certificate,
@@ -36,10 +38,30 @@ failing = st.integers(0, 2**90)
 
 
 @st.composite
+def bounds(draw: st.DrawFn, xs: list[int]) -> tuple[Bound, ...]:
+    """Groups of these outputs in any order, with multiples of earlier ones taken off."""
+    left, done, out = draw(st.permutations(xs)), list[int](), list[Bound]()
+    while left:
+        size = draw(st.integers(1, len(left)))
+        group, left = tuple(sorted(left[:size])), left[size:]
+        pairs = st.tuples(st.sampled_from(done), st.integers(1, 500)) if done else st.nothing()
+        less = tuple(draw(st.lists(pairs, max_size=3 * bool(done))))
+        if draw(st.booleans()):
+            numbers: tuple[float, ...] = (draw(st.floats(min_value=0, allow_infinity=False)),)
+            out.append(Bound(group, less, numbers, round_up_32(draw(failing))))
+        else:
+            most = draw(failing)
+            least = draw(st.integers(0, most)) if size == 1 and not less else 0
+            out.append(Bound(group, less, (draw(positive), draw(finite)), most, least))
+        done += group
+    return tuple(out)
+
+
+@st.composite
 def entries(draw: st.DrawFn, q: int, m: int, k: int, vocab: int) -> Content:
     wrong = [x for x in range(vocab) if x != m]
     xs = sorted(draw(st.sets(st.sampled_from(wrong)))) if wrong else []
-    kind = draw(st.sampled_from(["sets", "tails", "counts"]))
+    kind = draw(st.sampled_from(["sets", "tails", "counts", "bounds"]))
     if kind == "tails":
         multipliers = st.floats(min_value=0, allow_infinity=False)
         tails = tuple(Tail(x, draw(multipliers), round_up_32(draw(failing))) for x in xs)
@@ -47,6 +69,8 @@ def entries(draw: st.DrawFn, q: int, m: int, k: int, vocab: int) -> Content:
     if kind == "counts":
         rows = [(x, draw(positive), draw(finite), sorted([draw(failing), draw(failing)])) for x in xs]
         return CountContent(q, m, draw(finite), tuple(Count(x, w, o, b, a) for x, w, o, (a, b) in rows))
+    if kind == "bounds":
+        return BoundContent(q, m, draw(finite), draw(bounds(xs)))
     if draw(st.booleans()) and m > 0:
         allowed = runs_from_tokens(draw(st.sets(st.integers(0, m - 1), min_size=1)))
         return SetContent(q, m, (Cell(1, allowed),) if k > 1 + (q < m) else (Cell(0, ()),))
@@ -109,12 +133,18 @@ def test_the_auditors_reader_reads_the_same(
         elif isinstance(written, TailContent):
             assert read.shift == written.shift
             assert [tuple(r) for r in read.rows] == [
-                (t.x, (t.multiplier,), t.failing_at_most, 0) for t in written.tails
+                (t.x, (t.multiplier,), t.failing_at_most, 0, (), ()) for t in written.tails
+            ]
+        elif isinstance(written, BoundContent):
+            assert read.shift == written.shift
+            assert [((r.x, *r.others), *r[1:4], r.less) for r in read.rows] == [
+                (b.outputs, b.numbers, b.failing_at_most, b.failing_at_least, b.less) for b in written.bounds
             ]
         else:
             assert read.shift == written.shift
             assert [tuple(r) for r in read.rows] == [
-                (c.x, (c.width, c.offset), c.failing_at_most, c.failing_at_least) for c in written.counts
+                (c.x, (c.width, c.offset), c.failing_at_most, c.failing_at_least, (), ())
+                for c in written.counts
             ]
 
 

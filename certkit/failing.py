@@ -1,0 +1,258 @@
+"""Content that bounds how many sequences of a class (q, m) fail, from above and perhaps from below.
+
+A wrong token x is in some row, or never fails in the class: it never has ``logit[x] ≥ logit[m]`` there. Tails
+and counts are about one token each. Bounds are about groups of tokens, and may take off what earlier rows
+cover; ``docs/reference/certificate-format.md`` defines and proves all three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import attrs
+
+from certkit.runs import check_dyadic, check_int, positive_zero
+
+__all__ = [
+    "Bound",
+    "BoundContent",
+    "Count",
+    "CountContent",
+    "Tail",
+    "TailContent",
+    "class_size",
+    "covered_outputs",
+    "round_up_32",
+]
+
+
+def round_up_32(count: int) -> int:
+    """Return the least integer ``≥ count`` with at most 32 significant bits (``count ≥ 0``).
+
+    >>> round_up_32(2**40 + 1) - 2**40
+    512
+    """
+    check_int(count, "count", 0)
+    shift = max(0, count.bit_length() - 32)
+    # Rounding up may carry into a 33rd bit, but then the 32 bits below it are 0.
+    return -(-count >> shift) << shift
+
+
+def class_size(q: int, m: int, k: int) -> int:
+    """Return N(q,m), the number of sequences with query `q` and maximum `m`.
+
+    ``(m+1)^(k-1) − [q<m]·m^(k-1)``: if the query is m, the other tokens are any of the m+1; if it is not,
+    at least one of them must be m.
+
+    >>> class_size(2, 2, 3), class_size(0, 2, 3)
+    (9, 5)
+    """
+    return int((m + 1) ** (k - 1) - (m ** (k - 1) if q < m else 0))
+
+
+@attrs.frozen
+class Tail:
+    """At most `failing_at_most` sequences of the class have ``logit[x] ≥ logit[m]``, shown by `multiplier`.
+
+    `failing_at_most` has at most 32 significant bits (`round_up_32`).
+    """
+
+    x: int
+    multiplier: float = attrs.field(converter=positive_zero)
+    failing_at_most: int
+
+    def __attrs_post_init__(self) -> None:
+        check_int(self.x, "x", 0)
+        check_dyadic(self.multiplier, "multiplier")
+        if not self.multiplier >= 0:
+            raise ValueError(f"multiplier={self.multiplier} must be at least 0: a negative one is unsound")
+        check_int(self.failing_at_most, "failing_at_most", 0)
+        if round_up_32(self.failing_at_most) != self.failing_at_most:
+            raise ValueError(
+                f"failing_at_most={self.failing_at_most} has more than 32 significant bits; use round_up_32"
+            )
+
+
+@attrs.frozen
+class Count:
+    """Between `failing_at_least` and `failing_at_most` sequences of the class have ``logit[x] ≥ logit[m]``.
+
+    `width` > 0 and `offset` (any finite number) fix the bins in which the auditor recounts, in units of
+    ``exp(shift)`` of the `CountContent`; ``docs/reference/certificate-format.md`` defines and proves them.
+    """
+
+    x: int
+    width: float
+    offset: float = attrs.field(converter=positive_zero)
+    failing_at_most: int
+    failing_at_least: int
+
+    def __attrs_post_init__(self) -> None:
+        check_int(self.x, "x", 0)
+        check_dyadic(self.width, "width")
+        check_dyadic(self.offset, "offset")
+        if not self.width > 0:
+            raise ValueError(f"width={self.width} must be above 0")
+        check_int(self.failing_at_most, "failing_at_most", 0)
+        check_int(self.failing_at_least, "failing_at_least", 0, self.failing_at_most)
+
+
+def _check_rows(rows: Sequence[Tail] | Sequence[Count], m: int) -> None:
+    previous = -1
+    for row in rows:
+        if row.x <= previous or row.x == m:
+            raise ValueError(f"x={row.x} after {previous} (m={m}): rows need increasing x ≠ m")
+        previous = row.x
+
+
+def _positive_zeros(numbers: Sequence[float]) -> tuple[float, ...]:
+    return tuple(map(positive_zero, numbers))
+
+
+@attrs.frozen
+class Bound:
+    """At most `failing_at_most` sequences fail for one of `outputs` and for no output of an earlier bound.
+
+    `numbers` are ``(multiplier,)`` for a tail or ``(width, offset)`` for a count. The terms bounded are, for
+    each position and token, the largest f of the outputs, less ``k/64`` of the f of y for each (y, k) in
+    `less`; every such y is an output of an earlier bound. `failing_at_least` sequences fail, which only a
+    count of one output with nothing taken off can say.
+    """
+
+    outputs: tuple[int, ...]
+    less: tuple[tuple[int, int], ...]
+    numbers: tuple[float, ...] = attrs.field(converter=_positive_zeros)
+    failing_at_most: int
+    failing_at_least: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        for x in (*self.outputs, *(y for y, _ in self.less)):
+            check_int(x, "x", 0)
+        for _, k in self.less:
+            check_int(k, "less", 1)
+        if not self.outputs or any(a >= b for a, b in pairwise(self.outputs)):
+            raise ValueError(f"outputs={self.outputs} must be tokens in increasing order")
+        if len(self.numbers) == 1:
+            Tail(0, self.numbers[0], self.failing_at_most)
+            check_int(self.failing_at_least, "failing_at_least", 0, 0)
+        elif len(self.numbers) == 2:
+            Count(0, *self.numbers, self.failing_at_most, self.failing_at_least)
+        else:
+            raise ValueError(f"numbers={self.numbers} must be (multiplier,) or (width, offset)")
+        if self.failing_at_least and (len(self.outputs) > 1 or self.less):
+            raise ValueError(f"failing_at_least={self.failing_at_least} needs one output and nothing less")
+
+
+@attrs.frozen
+class TailContent:
+    """Tails of one class (q, m); a wrong token without a row never beats m there.
+
+    All f of Identity 1 are divided by ``exp(shift)``; any value is sound, a good one keeps multipliers small.
+    """
+
+    q: int
+    m: int
+    shift: float = attrs.field(converter=positive_zero)
+    tails: tuple[Tail, ...]
+
+    def __attrs_post_init__(self) -> None:
+        check_int(self.m, "m", 0)
+        check_int(self.q, "q", 0, self.m)
+        check_dyadic(self.shift, "shift")
+        _check_rows(self.tails, self.m)
+
+    def check(self, k: int, vocab: int) -> None:
+        """Raise unless the content fits a task with `k` positions and `vocab` tokens."""
+        if self.tails:
+            check_int(self.tails[-1].x, "x", 0, vocab - 1)
+
+    def correct_at_least(self, k: int) -> int:
+        """Return max(0, N(q,m) − Σ_x failing_at_most): a union fails at most as often as its parts do."""
+        return max(0, class_size(self.q, self.m, k) - sum(tail.failing_at_most for tail in self.tails))
+
+    def failing_at_least(self, k: int) -> int:
+        """Return 0: a tail bounds failures from above only."""
+        return 0
+
+
+@attrs.frozen
+class CountContent:
+    """Two-sided counts of one class (q, m); a wrong token without a row never beats m there.
+
+    All f of Identity 1 are divided by ``exp(shift)`` before they are binned.
+    """
+
+    q: int
+    m: int
+    shift: float = attrs.field(converter=positive_zero)
+    counts: tuple[Count, ...]
+
+    def __attrs_post_init__(self) -> None:
+        check_int(self.m, "m", 0)
+        check_int(self.q, "q", 0, self.m)
+        check_dyadic(self.shift, "shift")
+        _check_rows(self.counts, self.m)
+
+    def check(self, k: int, vocab: int) -> None:
+        """Raise unless the content fits a task with `k` positions and `vocab` tokens."""
+        if self.counts:
+            check_int(self.counts[-1].x, "x", 0, vocab - 1)
+
+    def correct_at_least(self, k: int) -> int:
+        """Return max(0, N(q,m) − Σ_x failing_at_most)."""
+        return max(0, class_size(self.q, self.m, k) - sum(count.failing_at_most for count in self.counts))
+
+    def failing_at_least(self, k: int) -> int:
+        """Return max_x failing_at_least: a union fails at least as often as each part."""
+        return max((count.failing_at_least for count in self.counts), default=0)
+
+
+@attrs.frozen
+class BoundContent:
+    """Bounds of one class (q, m), in an order that counts; an output in none of them never beats m there.
+
+    A failing sequence is counted by the first bound that has an output it fails for. All f of Identity 1 are
+    divided by ``exp(shift)``.
+    """
+
+    q: int
+    m: int
+    shift: float = attrs.field(converter=positive_zero)
+    bounds: tuple[Bound, ...]
+
+    def __attrs_post_init__(self) -> None:
+        check_int(self.m, "m", 0)
+        check_int(self.q, "q", 0, self.m)
+        check_dyadic(self.shift, "shift")
+        before: set[int] = set()
+        for bound in self.bounds:
+            if before & set(bound.outputs) or self.m in bound.outputs:
+                raise ValueError(f"outputs={bound.outputs} must not occur before, nor hold m={self.m}")
+            if any(y not in before for y, _ in bound.less):
+                raise ValueError(f"less={bound.less} must be outputs of earlier bounds")
+            before.update(bound.outputs)
+
+    def check(self, k: int, vocab: int) -> None:
+        """Raise unless the content fits a task with `k` positions and `vocab` tokens."""
+        for bound in self.bounds:
+            check_int(bound.outputs[-1], "x", 0, vocab - 1)
+
+    def correct_at_least(self, k: int) -> int:
+        """Return max(0, N(q,m) − Σ failing_at_most)."""
+        return max(0, class_size(self.q, self.m, k) - sum(bound.failing_at_most for bound in self.bounds))
+
+    def failing_at_least(self, k: int) -> int:
+        """Return the largest failing_at_least of a bound."""
+        return max((bound.failing_at_least for bound in self.bounds), default=0)
+
+
+def covered_outputs(content: TailContent | CountContent | BoundContent) -> Iterator[int]:
+    """Yield the outputs that have a row; the others never fail in the class."""
+    if isinstance(content, BoundContent):
+        for bound in content.bounds:
+            yield from bound.outputs
+    else:
+        rows: Sequence[Tail] | Sequence[Count]
+        rows = content.tails if isinstance(content, TailContent) else content.counts
+        yield from (row.x for row in rows)
