@@ -24,7 +24,7 @@ NOT_RUN = {
     "make test": "this is the command that runs this test",
     "pip install -e '.[prove]'": "installs; the Makefile's own installation is the test",
     "pip install torch --index-url https://download.pytorch.org/whl/cpu": "installs from another server",
-    "pip install 'certkit[audit]'": "installs; tests/test_architecture.py runs the audit without the extras",
+    "pip install '.[audit]'": "installs; tests/test_architecture.py runs the audit without the extras",
     "NO_MKDOCS_2_WARNING=1 mkdocs serve": "serves until it is stopped; `make docs` builds the same site",
 }
 """Commands on pages that no test runs, and why. Exact lines; an unused one is an error."""
