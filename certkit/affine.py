@@ -31,6 +31,7 @@ import torch
 from torch import Tensor
 
 from certkit import relax
+from certkit._rounding.chunks import common_shape
 from certkit.interval import Interval
 from certkit.relax import Strip
 from certkit.relax._points import point
@@ -176,7 +177,7 @@ class Affine:
             generators = point(a.generators) + point(b.generators)
             return self._settled(point(a.centre) + b.centre, generators, a.symbols, a.remainder + b.remainder)
         known = _known(other, self)
-        wide = self.expand(torch.broadcast_shapes(self.shape, known.shape))
+        wide = self.expand(common_shape(self.shape, known.shape))
         return self._settled(point(wide.centre) + known, point(wide.generators), self.symbols, wide.remainder)
 
     def __sub__(self, other: Affine | Known) -> Self:
@@ -191,7 +192,7 @@ class Affine:
         if isinstance(other, Affine):
             return self._product(other, lambda x, y: x * y)
         known = _known(other, self)
-        wide = self.expand(torch.broadcast_shapes(self.shape, known.shape))
+        wide = self.expand(common_shape(self.shape, known.shape))
         centre, generators = point(wide.centre) * known, point(wide.generators) * known
         return self._settled(centre, generators, self.symbols, wide.remainder * known)
 
@@ -365,7 +366,7 @@ def _stacked(generators: Tensor, other_ndim: int) -> Tensor:
 
 def _aligned(a: Affine, b: Affine) -> tuple[Affine, Affine]:
     """Both with the union of their symbols and the broadcast of their shapes."""
-    shape = torch.broadcast_shapes(a.shape, b.shape)
+    shape = common_shape(a.shape, b.shape)
     return _same_symbols(a.expand(shape), b.expand(shape))
 
 

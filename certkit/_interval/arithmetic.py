@@ -11,7 +11,7 @@ from torch import Tensor
 
 from certkit import rounding
 from certkit._interval.base import all_finite, empty_mask, with_empty
-from certkit._rounding.chunks import CHUNK, by_chunks
+from certkit._rounding.chunks import CHUNK, by_chunks, common_shape
 from certkit._rounding.kernels import DIFFERENCE, PRODUCT, SUM, Job, Kernel, rounded
 
 Bounds = tuple[Tensor, Tensor]
@@ -53,7 +53,7 @@ def mul(a: Bounds, b: Bounds) -> Bounds:
     monotone in x on both sides of 0, so the ends of a decide. For bounds of non-empty intervals ``0 * inf``
     is 0."""
     if a[0].shape != b[0].shape:
-        shape = torch.broadcast_shapes(a[0].shape, b[0].shape)
+        shape = common_shape(a[0].shape, b[0].shape)
         a, b = _expanded(a, shape), _expanded(b, shape)
     if b[0] is b[1]:
         a, b = b, a

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -13,6 +13,19 @@ computing.
 """
 
 
+def common_shape(*shapes: Sequence[int]) -> torch.Size:
+    """The shape that ``shapes`` broadcast to; `RuntimeError` if there is none.
+
+    ``torch.broadcast_shapes`` is not used: in recent torch its first call imports sympy, half a
+    second that would be added to the time of whatever is proved first.
+
+    >>> common_shape((3, 1), (4,))
+    torch.Size([3, 4])
+    """
+    scalar = torch.empty(())
+    return torch.broadcast_tensors(*(scalar.expand(tuple(shape)) for shape in shapes))[0].shape
+
+
 def by_chunks(program: Callable[..., tuple[Tensor, ...]], *operands: Tensor) -> tuple[Tensor, ...]:
     """``program(*operands)`` for an elementwise program, in pieces when the operands are large.
 
@@ -21,7 +34,7 @@ def by_chunks(program: Callable[..., tuple[Tensor, ...]], *operands: Tensor) -> 
     slices of one block of memory: one large block is reused by the allocator where several go back to the
     system.
     """
-    shape = torch.broadcast_shapes(*(x.shape for x in operands))
+    shape = common_shape(*(x.shape for x in operands))
     count = shape.numel()
     if count <= 2 * CHUNK or operands[0].device.type != "cpu":
         return program(*operands)

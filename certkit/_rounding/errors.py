@@ -145,7 +145,6 @@ def _patch(error: Tensor, mask: Tensor, exact_error: Tensor) -> Tensor:
 
 
 def _same_shape(*tensors: Tensor) -> list[Tensor]:
-    # Not torch.broadcast_shapes: in recent torch its first call imports sympy, most of a second.
     return list(torch.broadcast_tensors(*tensors))
 
 

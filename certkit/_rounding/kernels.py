@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from certkit._rounding import errors
-from certkit._rounding.chunks import CHUNK
+from certkit._rounding.chunks import CHUNK, common_shape
 from certkit._rounding.errors import SAFE_HIGH, SAFE_LOW
 
 _PHI = 2.0**-53 * (1.0 + 2.0**-52)
@@ -68,7 +68,7 @@ def rounded(kernel: Kernel, jobs: list[Job], out: Tensor | None = None) -> tuple
     memory (``out``, if given): the allocator reuses one large block, where several go back to the system and
     are faulted in again.
     """
-    shape = torch.broadcast_shapes(*(x.shape for job in jobs for x in (job.a, job.b)))
+    shape = common_shape(*(x.shape for job in jobs for x in (job.a, job.b)))
     device = jobs[0].a.device
     block = torch.empty(len(jobs), *shape, dtype=torch.float64, device=device) if out is None else out
     if block[0].numel() <= 2 * CHUNK or device.type != "cpu":

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from certkit import cost
+from certkit._rounding.chunks import common_shape
 from certkit.interval import Interval
 from certkit.relax._points import least, near_middle, point, upper_point
 
@@ -64,7 +65,7 @@ def product_singular_value(a: Interval, b: Interval) -> Interval:
         ValueError: a matrix is unbounded or empty.
     """
     if min(*a.shape[-2:], b.shape[-1]) == 0:
-        return point(a.lo.new_zeros(torch.broadcast_shapes(a.shape[:-2], b.shape[:-2])))
+        return point(a.lo.new_zeros(common_shape(a.shape[:-2], b.shape[:-2])))
     a_scaled, a_scale = _near_one(a)
     b_scaled, b_scale = _near_one(b)
     gram = a_scaled.mT @ a_scaled
