@@ -30,6 +30,7 @@ from certkit.content import (
     gap_cell,
     round_up_32,
 )
+from certkit.display import facts_html, grouped, grouped_up, percent_down, percent_up, short_digest
 from certkit.kernel import Verdict
 from certkit.runs import (
     Runs,
@@ -163,6 +164,33 @@ class Certificate:
         most = self.claim.correct_at_most
         return None if most is None else Fraction(most, self.claim.total)
 
+    def _claimed(self) -> tuple[str, str]:
+        """How many sequences, and what share of all, in words; the share is rounded outward."""
+        count, upper = f"at least {grouped(self.claim.correct_at_least)}", self.bound_upper
+        if self.claim.correct_at_most is not None:
+            count += f" and at most {grouped_up(self.claim.correct_at_most)}"
+        share = percent_down(self.bound) + ("" if upper is None else f" to {percent_up(upper)}")
+        return f"{count} of {grouped(self.claim.total)} correct", share
+
+    def __repr__(self) -> str:
+        (count, share), claim = self._claimed(), self.claim
+        executed = "" if claim.semantics == "real" else f", {claim.semantics}"
+        task = "" if claim.task.name == "max-of-k" else f", {claim.task}"
+        model = f"model {short_digest(claim.model_sha256)}"
+        return f"Certificate({self.strategy!r}, {count} ({share}){executed}{task}, {model})"
+
+    def _repr_html_(self) -> str:
+        (count, share), claim = self._claimed(), self.claim
+        facts = [
+            ("claim", f"{count}: {share}"),
+            ("task", f"{claim.task}: {claim.task.in_words()} of {claim.k}, each one of {claim.vocab}"),
+            ("semantics", claim.semantics),
+            ("model", short_digest(claim.model_sha256)),
+            ("strategy", f"{self.strategy}, version {self.version}"),
+            ("content", f"{grouped(len(self.content.entries))} classes (query, maximum)"),
+        ]
+        return facts_html("Certificate", facts, "What the file says. To check it: certkit audit")
+
     def save(self, path: str | PathLike[str]) -> None:
         """Write the certificate file (all of it or none)."""
         from certkit.fileformat import save
@@ -210,6 +238,19 @@ class Estimate:
         share = self.correct / self.sampled
         budget = math.log(2 / (1 - self.confidence)) / self.sampled
         return _chernoff_end(share, 0.0, budget), _chernoff_end(share, 1.0, budget)
+
+    def _in_words(self) -> tuple[str, str]:
+        low, high = map(Fraction, self.interval)
+        confidence = f"{100 * self.confidence:.10g} %"
+        share = f"{percent_down(low)} to {percent_up(high)} with {confidence} confidence"
+        return f"{grouped(self.correct)} of {grouped(self.sampled)} sampled sequences correct", share
+
+    def __repr__(self) -> str:
+        return f"Estimate({'; '.join(self._in_words())}; no proof)"
+
+    def _repr_html_(self) -> str:
+        count, share = self._in_words()
+        return facts_html("Estimate", [("seen", count), ("accuracy", share)], "A sample is no proof.")
 
 
 def _chernoff_end(share: float, outside: float, budget: float) -> float:

@@ -23,7 +23,8 @@ def common_shape(*shapes: Sequence[int]) -> torch.Size:
     torch.Size([3, 4])
     """
     scalar = torch.empty(())
-    return torch.broadcast_tensors(*(scalar.expand(tuple(shape)) for shape in shapes))[0].shape
+    common: torch.Size = torch.broadcast_tensors(*(scalar.expand(tuple(shape)) for shape in shapes))[0].shape
+    return common
 
 
 def by_chunks(program: Callable[..., tuple[Tensor, ...]], *operands: Tensor) -> tuple[Tensor, ...]:

@@ -39,6 +39,7 @@ from certkit.certificate import (
     TailContent,
     run_tokens,
 )
+from certkit.display import facts_html, table_html
 from certkit.exact import Truth
 from certkit.testing.witnesses import adversarial_witnesses
 from certkit.testing.zoo import Specimen, zoo
@@ -98,6 +99,17 @@ class StrategyReport:
     def ok(self) -> bool:
         """Whether no law was broken."""
         return not self.findings
+
+    def __repr__(self) -> str:
+        found = "no law broken" if self.ok else f"{len(self.findings)} laws broken, first {self.findings[0]}"
+        return f"StrategyReport({self.strategy!r}, {self.models} models, {found})"
+
+    def _repr_html_(self) -> str:
+        tried = str(self).partition("\n")[0]
+        found = [(f.law, f.model, f.witness, f.message) for f in self.findings]
+        if not found:
+            return facts_html(tried, [("found", "no law broken")])
+        return table_html(tried, ("law", "model", "witness", "what is wrong"), found)
 
     def __str__(self) -> str:
         tried = (
