@@ -149,14 +149,17 @@ class SetRule:
         self.model, self.entry, self.bits = model, entry, PRECISIONS[0]
         self.excepted = frozenset(e for box in entry.boxes for e in box.exceptions)  # boxes are disjoint
         self.unconfirmed = set(self.excepted) if confirm else set()
+        self.doubtful: set[Tokens] = set()
 
     def check(self) -> None:
         """Raise a `Finding` unless every sequence of every cell and box is correct."""
         for x in range(self.model.vocab):
             if x != self.entry.m:
                 self.check_token(x)
-        for exception in sorted(self.unconfirmed):
+        for exception in sorted(self.unconfirmed - self.doubtful):
             self._end("refuted", "exception", f"exception {exception} is correct")
+        for exception in sorted(self.unconfirmed):
+            self._end("undecided", "exception", f"exception {exception} may be correct")
 
     def check_token(self, x: int) -> None:
         """Raise a `Finding` unless no sequence of the cells and boxes fails for x."""
@@ -166,27 +169,33 @@ class SetRule:
         for bits in PRECISIONS:
             view = Terms(self.model, self.entry, x, bits)
             self.bits = max(self.bits, bits)
-            parts = [part for part in parts if not self._passes(view, part, x)]
+            found = [(part, set(self._doubts(view, part, x))) for part in parts]
+            parts = [part for part, doubts in found if doubts]
             if not parts:
                 return
-        self._end("undecided", _rule(parts[0]), f"{parts[0]}, x={x}")
+        for part, doubts in found:
+            if doubts <= self.excepted:  # another x may confirm them
+                self.doubtful |= doubts
+            else:
+                self._end("undecided", _rule(part), f"{part}, x={x}")
 
-    def _passes(self, view: Terms, part: Cell | Box, x: int) -> bool:
-        """Whether every member is correct or excepted, and it is known which exceptions fail for x."""
-        settled = True
+    def _doubts(self, view: Terms, part: Cell | Box, x: int) -> Iterator[Tokens]:
+        """Yield exceptions still to be confirmed that may fail for x, and one certified sequence that may.
+
+        Raise a `Finding` if a certified sequence does fail.
+        """
         for sequence in open_members(view, self.entry, part):
-            if sequence in self.excepted and sequence not in self.unconfirmed:
+            certified = sequence not in self.excepted
+            if not certified and sequence not in self.unconfirmed:
                 continue
-            failing = fails(self.model, view, self.entry, sequence, x)
-            if sequence in self.unconfirmed and failing:
-                self.unconfirmed.remove(sequence)
-            elif sequence in self.unconfirmed:
-                settled = False
-            elif failing:
+            if not fails(self.model, view, self.entry, sequence, x):
+                yield sequence
+            elif certified:
                 self._end("refuted", _rule(part), f"x={x} is not beaten", (*sequence, self.entry.q))
             else:
-                return False  # a certified sequence that may fail: ask for more bits
-        return settled
+                self.unconfirmed.remove(sequence)
+            if certified:
+                return
 
     def _end(self, verdict: str, rule: str, where: str, sequence: Tokens | None = None) -> NoReturn:
         raise Finding(verdict, rule, f"q={self.entry.q} m={self.entry.m}: {where}", sequence)

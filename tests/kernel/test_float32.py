@@ -24,6 +24,7 @@ from certkit.kernel.reader import Box as KernelBox
 from certkit.kernel.reader import Entry
 from certkit.kernel.verdict import Finding
 from certkit.kernel.weights import read_weights
+from certkit.testing import zoo
 from proofs.model import Model, load_model
 from proofs.proving import prove
 from proofs.strategy import StrategyError
@@ -186,6 +187,17 @@ def test_an_exception_must_fail_in_every_execution_for_an_upper_bound(tmp_path: 
         outcomes.add(audit(write(document(cert), tmp_path), saved(model, tmp_path)).verdict)
     assert outcomes <= {"verified", "undecided"}
     assert "undecided" in outcomes
+
+
+@pytest.mark.parametrize("name", ["harmful-attention-v3-k2", "integer-v4-k3-s0", "integer-v4-k3-s1"])
+def test_any_wrong_token_may_confirm_an_exception(name: str, tmp_path: Path) -> None:
+    """Some exceptions are open for one token at every precision, and certainly fail for a later one."""
+    (weights,) = (specimen.weights for specimen in zoo() if specimen.name == name)
+    model = Model.from_tensors(weights)
+    cert = prove(model, "brute-force", "float32")
+    assert cert.claim.correct_at_most is not None
+    verdict = audit(write(document(cert), tmp_path), saved(model, tmp_path))
+    assert (verdict.verdict, verdict.audited_correct) == ("verified", cert.claim.correct_at_least)
 
 
 def test_tails_and_counts_are_refused(tmp_path: Path) -> None:
