@@ -189,7 +189,7 @@ def test_an_exception_must_fail_in_every_execution_for_an_upper_bound(tmp_path: 
     assert "undecided" in outcomes
 
 
-@pytest.mark.parametrize("name", ["harmful-attention-v3-k2", "integer-v4-k3-s0", "integer-v4-k3-s1"])
+@pytest.mark.parametrize("name", ["harmful-attention-v3-k2", "integer-v4-k3-s0"])
 def test_any_wrong_token_may_confirm_an_exception(name: str, tmp_path: Path) -> None:
     """Some exceptions are open for one token at every precision, and certainly fail for a later one."""
     (weights,) = (specimen.weights for specimen in zoo() if specimen.name == name)
