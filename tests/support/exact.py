@@ -34,9 +34,9 @@ class Oracle:
         self.exact = {name: _exact(rows) for name, rows in weights.items()}
         self.d_head = self.exact["W_Q"].ncols()
 
-    def correct(self, sequence: Sequence[int]) -> bool:
-        """Whether the model gives the largest token of the sequence the strictly largest logit."""
-        w, m = self.exact, max(sequence)
+    def correct(self, sequence: Sequence[int], answer: int | None = None) -> bool:
+        """Whether the model gives the answer, by default the largest token, the strictly largest logit."""
+        w, m = self.exact, max(sequence) if answer is None else answer
         residual = [
             [w["W_E"][t, j] + w["W_pos"][i, j] for j in range(w["W_E"].ncols())]
             for i, t in enumerate(sequence)
