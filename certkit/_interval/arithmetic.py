@@ -12,7 +12,8 @@ from torch import Tensor
 from certkit import rounding
 from certkit._interval.base import all_finite, empty_mask, with_empty
 from certkit._rounding.chunks import CHUNK, by_chunks, common_shape
-from certkit._rounding.kernels import DIFFERENCE, PRODUCT, SUM, Job, Kernel, rounded
+from certkit._rounding.corners import Pair, extreme_products
+from certkit._rounding.kernels import DIFFERENCE, PRODUCT, SPLIT_PRODUCT, SUM, Job, Kernel, rounded
 
 Bounds = tuple[Tensor, Tensor]
 
@@ -51,7 +52,11 @@ def neg(a: Bounds) -> Bounds:
 def mul(a: Bounds, b: Bounds) -> Bounds:
     """For a fixed x the least of ``x y`` over y is at ``y = lo`` if ``x >= 0``, else at ``hi``; it is
     monotone in x on both sides of 0, so the ends of a decide. For bounds of non-empty intervals ``0 * inf``
-    is 0."""
+    is 0.
+
+    Piece by piece, by fused products; after a piece in which too many products are exact for that, by split
+    factors.
+    """
     if a[0].shape != b[0].shape:
         shape = common_shape(a[0].shape, b[0].shape)
         a, b = _expanded(a, shape), _expanded(b, shape)
@@ -62,11 +67,16 @@ def mul(a: Bounds, b: Bounds) -> Bounds:
     step = CHUNK if block.device.type == "cpu" else max(count, 1)
     flat = {id(x): x.reshape(-1) for x in (*a, *b)}
     open_: list[Tensor] = []
+    fused = True
     for start in range(0, count, step):
         piece = {key: x[start : start + step] for key, x in flat.items()}
         piece_a, piece_b = (piece[id(a[0])], piece[id(a[1])]), (piece[id(b[0])], piece[id(b[1])])
         out = block[:, start : start + step]
-        open_ += [index + start for index in _mul_piece(piece_a, piece_b, out)]
+        left = extreme_products(*_candidates(piece_a, piece_b), out) if fused else None
+        fused = left is not None
+        index = _split_piece(piece_a, piece_b, out) if left is None else left
+        if index.numel():
+            open_.append(index + start)
     if open_:
         index = torch.cat(open_)
         a, b = _taken(flat, a, index), _taken(flat, b, index)
@@ -79,7 +89,7 @@ def _taken(flat: dict[int, Tensor], a: Bounds, index: Tensor) -> Bounds:
     return flat[id(a[0])][index], flat[id(a[1])][index]
 
 
-def _mul_piece(a: Bounds, b: Bounds, out: Tensor) -> list[Tensor]:
+def _split_piece(a: Bounds, b: Bounds, out: Tensor) -> Tensor:
     """Writes the bounds and names the elements still open: 0 inside a factor, an infinity, no member."""
     (a_lo, a_hi), (b_lo, b_hi) = a, b
     open_ = None
@@ -89,11 +99,32 @@ def _mul_piece(a: Bounds, b: Bounds, out: Tensor) -> list[Tensor]:
         jobs = _jobs_of_signs(b_lo, b_hi, a_lo, a_hi)
     else:
         open_, jobs = _jobs_of_both_signs(a_lo, a_hi, b_lo, b_hi)
-    _, ordinary = rounded(PRODUCT, jobs, out)
+    _, ordinary = rounded(SPLIT_PRODUCT, jobs, out)
     if not ordinary and not all_finite(out):
         unbounded = ~torch.isfinite(out).all(0)
         open_ = unbounded if open_ is None else open_ | unbounded
-    return [open_.nonzero()[:, 0]] if open_ is not None and bool(open_.any()) else []
+    return torch.empty(0, dtype=torch.int64) if open_ is None else open_.nonzero()[:, 0]
+
+
+def _candidates(a: Bounds, b: Bounds) -> tuple[list[Pair], list[Pair]]:
+    """The products among which the least and the greatest are: fewer where signs are known."""
+    (a_lo, a_hi), (b_lo, b_hi) = a, b
+    if a_lo is a_hi:
+        least, largest = torch.aminmax(a_lo[:1] if a_lo.stride() == (0,) else a_lo)
+        if float(least) >= 0:
+            return [(a_lo, b_lo)], [(a_lo, b_hi)]
+        if float(largest) <= 0:
+            return [(a_lo, b_hi)], [(a_lo, b_lo)]
+        ends = [(a_lo, b_lo)] if b_lo is b_hi else [(a_lo, b_lo), (a_lo, b_hi)]
+        return ends, ends
+    if float(a_lo.amin()) >= 0:
+        (a_lo, a_hi), (b_lo, b_hi) = b, a
+    if float(b_lo.amin()) >= 0:
+        if float(a_lo.amin()) >= 0:
+            return [(a_lo, b_lo)], [(a_hi, b_hi)]
+        return [(a_lo, b_lo), (a_lo, b_hi)], [(a_hi, b_lo), (a_hi, b_hi)]
+    corners = [(x, y) for x in (a_lo, a_hi) for y in (b_lo, b_hi)]
+    return corners, corners
 
 
 def _expanded(a: Bounds, shape: torch.Size) -> Bounds:

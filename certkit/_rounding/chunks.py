@@ -22,6 +22,8 @@ def common_shape(*shapes: Sequence[int]) -> torch.Size:
     >>> common_shape((3, 1), (4,))
     torch.Size([3, 4])
     """
+    if all(shape == shapes[0] for shape in shapes):
+        return torch.Size(shapes[0])
     scalar = torch.empty(())
     common: torch.Size = torch.broadcast_tensors(*(scalar.expand(tuple(shape)) for shape in shapes))[0].shape
     return common

@@ -42,8 +42,8 @@ def product_planes(x: Interval, y: Interval) -> Planes:
 
     Example:
         >>> planes = product_planes(Interval.hull(0.0, 2.0), Interval.hull(-1.0, 1.0))
-        >>> planes.lower_offset.tolist()  # x y ≥ -x and x y ≥ x + 2 y - 2
-        [0.0, -2.0]
+        >>> planes.lower_offset.tolist() == [0.0, -2.0]  # x y ≥ -x and x y ≥ x + 2 y - 2
+        True
     """
     for box in (x, y):
         if not bool(torch.isfinite(box.lo).all() & torch.isfinite(box.hi).all()):
