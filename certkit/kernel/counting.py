@@ -27,25 +27,25 @@ def check_entry(entry: Entry, k: int, vocab: int) -> None:
     _need(few, entry, "range", "more than", MAX_SETS, "sets, or pairs of a cell and a box")
     taken: dict[int, int] = defaultdict(int)  # the tokens in cells with the same n, a bit each
     for cell in cells:
-        _need(0 <= cell.n <= k - 1 - (q < m), entry, "range", cell)
-        _need(_is_runs(cell.allowed, m - 1), entry, "range", cell)
-        _need((cell.n == 0) == (not cell.allowed), entry, "range", cell)
+        _need(0 <= cell.n <= k - 1 - (q < m), entry, "range", "n is out of range in", cell)
+        _need(_is_runs(cell.allowed, m - 1), entry, "range", "no set of tokens below m in", cell)
+        _need((cell.n == 0) == (not cell.allowed), entry, "range", "n = 0 goes with no token, in", cell)
         allowed = _mask(cell.allowed) or 1  # of the cells without tokens, n = 0, there may be one
-        _need(not taken[cell.n] & allowed, entry, "overlap", cell, "and an earlier cell")
+        _need(not taken[cell.n] & allowed, entry, "overlap", cell, "meets an earlier cell")
         taken[cell.n] |= allowed
     for box in boxes:
         _check_box(entry, box, k)
     _check_boxes_disjoint(entry, k)
     for box in boxes:
         for cell in cells:
-            _need(not _meet(box, cell, m), entry, "overlap", box.positions, cell)
+            _need(not _meet(box, cell, m), entry, "overlap", box.positions, "meets", cell)
     covered: set[int] = set()  # tokens of earlier rows
     last = -1
     for row in entry.rows:
         tokens = (row.x, *row.others)
         rising = all(a < b for a, b in pairwise((last, *tokens, vocab)))
         new = rising and m not in tokens and covered.isdisjoint(tokens)
-        _need(new, entry, "range", "x =", row.x, "is m, no token, out of order or there twice")
+        _need(new, entry, "range", "x =", *tokens, "is m, no token, out of order or there twice")
         known = all(y in covered and k > 0 for y, k in row.less)
         _need(known, entry, "range", "x =", row.x, "less what no earlier row is about")
         _check_row(entry, row)
@@ -84,7 +84,7 @@ def _mask(runs: Runs) -> int:
 def _check_box(entry: Entry, box: Box, k: int) -> None:
     m, sets = entry.m, box.positions
     valid = len(sets) == k - 1 and all(runs and _is_runs(runs, m) for runs in sets)
-    _need(valid, entry, "range", "positions", sets)
+    _need(valid, entry, "range", "not", k - 1, "sets of tokens up to m:", sets)
     free = entry.q == m or (m, m) in sets
     _need(box.contains_max or free, entry, "range", "a box needs contains_max or a position that is m")
     _need(_product(box, m) > 0, entry, "range", "a box without sequences")
@@ -94,7 +94,7 @@ def _check_box(entry: Entry, box: Box, k: int) -> None:
         inside = inside and (m in exception or not box.contains_max)
         _need(inside, entry, "range", "exception not in its box:", exception)
     for one, two in pairwise(box.exceptions):
-        _need(one < two, entry, "range", "exceptions", one, two)
+        _need(one < two, entry, "range", "exceptions out of order:", one, two)
 
 
 def _check_boxes_disjoint(entry: Entry, k: int) -> None:
@@ -119,7 +119,8 @@ def _check_boxes_disjoint(entry: Entry, k: int) -> None:
             sharing_max[i] |= allowing[m] if box.positions[p][-1] == m else 0
     for i, box in enumerate(boxes):
         free = 0 if box.contains_max else ~asking
-        _need(not meeting[i] & (sharing_max[i] | free), entry, "overlap", box.positions, "and another box")
+        apart = not meeting[i] & (sharing_max[i] | free)
+        _need(apart, entry, "overlap", box.positions, "meets another box")
 
 
 def _union(masks: Iterator[int]) -> int:
@@ -133,13 +134,22 @@ def _check_row(entry: Entry, row: Row) -> None:
     most, least = row.failing_at_most, row.failing_at_least
     _need(0 <= least <= most, entry, "range", "x =", row.x, "failing between", least, most)
     alone = len(row.numbers) == 2 and not row.others and not row.less
-    _need(least == 0 or alone, entry, "range", "x =", row.x, "failing at least", least)
+    _need(
+        least == 0 or alone,
+        entry,
+        "range",
+        "x =",
+        row.x,
+        "failing at least",
+        least,
+        "is for single tokens by counts",
+    )
     if len(row.numbers) == 1:
-        _need(row.numbers[0] >= 0, entry, "range", "x =", row.x, "multiplier", row.numbers[0])
+        _need(row.numbers[0] >= 0, entry, "range", "x =", row.x, "negative multiplier", row.numbers[0])
         digits = most.bit_length() - (most & -most).bit_length() + 1
         _need(digits <= 32, entry, "range", "x =", row.x, "more than 32 bits in", most)
     else:
-        _need(row.numbers[0] > 0, entry, "range", "x =", row.x, "width", row.numbers[0])
+        _need(row.numbers[0] > 0, entry, "range", "x =", row.x, "width not positive", row.numbers[0])
 
 
 def _is_runs(runs: Runs, most: int) -> bool:

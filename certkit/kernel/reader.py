@@ -177,7 +177,8 @@ def read_certificate(path: str) -> tuple[Statement, tuple[Entry, ...]]:
     if not fields["proof"]["strategy"] or fields["proof"]["version"] < 1:
         refuse("schema", "a strategy has a name and a version of at least 1")
     statement = fields["statement"] | {"task": _task(fields["statement"]["task"])}
-    return Statement(**statement), tuple(map(_entry, fields["proof"]["content"]))
+    content = enumerate(fields["proof"]["content"])
+    return Statement(**statement), tuple(_entry(value, f"content[{i}]") for i, value in content)
 
 
 def _task(value: Any) -> Task | None:
@@ -188,18 +189,18 @@ def _task(value: Any) -> Task | None:
     return Task(**shaped(value, {"order": [int], "labels": [int]}, "task"))
 
 
-def _entry(value: Any) -> Entry:
+def _entry(value: Any, name: str) -> Entry:
     shapes = {"sets": _SETS, "tails": _TAILS, "counts": _COUNTS, "bounds": _BOUNDS}
     kind = next((kind for kind in shapes if isinstance(value, dict) and kind in value), "sets")
-    fields = shaped(value, shapes[kind], "entry")
+    fields = shaped(value, shapes[kind], name)
     entry, inner = Entry(fields["q"], fields["m"], kind), fields[kind]
     if kind == "sets":
         cells = tuple(Cell(**cell) for cell in inner["cells"])
         return entry._replace(cells=cells, boxes=tuple(Box(**box) for box in inner["boxes"]))
-    return entry._replace(shift=inner["shift"], rows=tuple(_row(kind, *row) for row in inner["rows"]))
+    return entry._replace(shift=inner["shift"], rows=tuple(_row(name, kind, *row) for row in inner["rows"]))
 
 
-def _row(kind: str, *row: Any) -> Row:
+def _row(name: str, kind: str, *row: Any) -> Row:
     if kind == "tails":
         x, multiplier, most = row
         return Row(x, (multiplier,), most, 0)
@@ -208,7 +209,7 @@ def _row(kind: str, *row: Any) -> Row:
         return Row(x, (width, offset), most, least)
     tokens, less, numbers, most, least = row
     if not tokens or len(numbers) not in (1, 2):
-        refuse("schema", "a bound is about some tokens, by a multiplier or by a width and an offset")
+        refuse("schema", f"{name}: a bound is about tokens, by a multiplier or by a width and an offset")
     return Row(tokens[0], numbers, most, least, tokens[1:], less)
 
 
@@ -219,12 +220,13 @@ def shaped(value: Any, shape: Any, name: str) -> Any:
     if isinstance(shape, dict):
         if type(value) is not dict or value.keys() != shape.keys():
             refuse("schema", f"{name} must be an object with the fields {sorted(shape)}")
-        return {key: shaped(value[key], inner, key) for key, inner in shape.items()}
+        return {key: shaped(value[key], inner, f"{name}.{key}") for key, inner in shape.items()}
     if isinstance(shape, list | tuple):
         inner = shape * len(value) if isinstance(shape, list) and type(value) is list else shape
         if type(value) is not list or len(value) != len(inner):
             refuse("schema", f"{name} must be a list" + f" of {len(shape)}" * isinstance(shape, tuple))
-        return tuple(shaped(item, part, name) for item, part in zip(value, inner, strict=True))
+        parts = enumerate(zip(value, inner, strict=True))
+        return tuple(shaped(item, part, f"{name}[{i}]") for i, (item, part) in parts)
     if shape is Wide:
         return _wide(value, name)
     if shape is Dyadic:

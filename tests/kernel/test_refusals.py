@@ -117,6 +117,13 @@ STATEMENT, PROOF = "statement", "proof"
 SETS = (PROOF, "content", -1, "sets")
 CELL = {"n": 1, "allowed": [0, 1]}
 
+
+def _bounds_of(row: object) -> Callable[[Document], object]:
+    return set_field(
+        PROOF, "content", value=[{"q": 3, "m": 3, "bounds": {"shift": "0x0.0p+0", "rows": [row]}}]
+    )
+
+
 UNREADABLE: dict[str, Callable[[Document], object]] = {
     "extra field": set_field("more", value=1),
     "extra in statement": set_field(STATEMENT, "more", value=1),
@@ -148,6 +155,12 @@ UNREADABLE: dict[str, Callable[[Document], object]] = {
     "cell with more": set_field(*SETS, "cells", value=[CELL | {"gap": 1}]),
     "contains_max a number": set_field(*SETS, "boxes", 0, "contains_max", value=0),
     "exception a number": set_field(*SETS, "boxes", 0, "exceptions", value=[3]),
+    "a bound about nothing": _bounds_of([[], [], ["0x1.0p+0"], 16, 0]),
+    "a bound without numbers": _bounds_of([[0], [], [], 16, 0]),
+    "a bound with three numbers": _bounds_of([[0], [], ["0x1.0p+0"] * 3, 16, 0]),
+    "a bound cut short": _bounds_of([[0], [], ["0x1.0p+0"], 16]),
+    "a task of one list": set_field(STATEMENT, "task", value={"order": [0, 1, 2, 3]}),
+    "a task of numbers": set_field(STATEMENT, "task", value={"order": 4, "labels": 4}),
 }
 
 
@@ -157,11 +170,19 @@ def test_wrong_shapes_are_unreadable_even_when_sealed(name: str, model_path: str
     assert (verdict.verdict, verdict.exit_code, verdict.rule) == ("refused", 2, "schema"), verdict
 
 
+def _task(order: list[int], labels: list[int]) -> Callable[[Document], object]:
+    return set_field(STATEMENT, "task", value={"order": order, "labels": labels})
+
+
 REFUSED_STATEMENTS: dict[str, tuple[Callable[[Document], object], str]] = {
     "task": (set_field(STATEMENT, "task", value="sum-of-k"), "task"),
     "float16": (set_field(STATEMENT, "semantics", value="float16"), "semantics"),
     "Float32": (set_field(STATEMENT, "semantics", value="Float32"), "semantics"),
     "semantics": (set_field(STATEMENT, "semantics", value="Real"), "semantics"),
+    "max-of-k in other words": (_task([0, 1, 2, 3], [0, 1, 2, 3]), "task"),
+    "order twice": (_task([0, 1, 2, 2], [0, 1, 2, 3]), "task"),
+    "labels too many": (_task([0, 1, 2, 3], [0, 1, 2, 3, 4]), "task"),
+    "labels beyond": (_task([0, 1, 2, 3], [4, 1, 2, 3]), "task"),
 }
 
 
@@ -184,6 +205,10 @@ def _sets(cells: list[Any], boxes: list[Any], q: int = 3, m: int = 3) -> Callabl
 
 def _rows(kind: str, rows: list[Any], q: int = 3, m: int = 3) -> Callable[[Document], object]:
     return set_field(PROOF, "content", value=[{"q": q, "m": m, kind: {"shift": "0x0.0p+0", "rows": rows}}])
+
+
+def _bounds(*rows: Any) -> Callable[[Document], object]:
+    return _rows("bounds", list(rows))
 
 
 WHOLE = [[0, 3], [0, 3]]
@@ -237,6 +262,23 @@ FALSE: dict[str, tuple[Callable[[Document], object], str]] = {
     "width 0": (_rows("counts", [[1, "0x0.0p+0", "0x0.0p+0", 1, 0]]), "range"),
     "width negative": (_rows("counts", [[1, "-0x1.0p+0", "0x0.0p+0", 1, 0]]), "range"),
     "least above most": (_rows("counts", [[1, "0x1.0p+0", "0x0.0p+0", 1, 2]]), "range"),
+    "least of a tail": (_bounds([[0], [], ["0x1.0p+0"], 16, 1]), "range"),
+    "least of two tokens": (_bounds([[0, 1], [], ["0x1.0p+0", "0x0.0p+0"], 16, 1]), "range"),
+    "least after a multiple": (
+        _bounds([[0], [], ["0x1.0p+0"], 16, 0], [[1], [[0, 1]], ["0x1.0p+0", "0x0.0p+0"], 16, 1]),
+        "range",
+    ),
+    "negative multiplier of a bound": (_bounds([[0, 1], [], ["-0x1.0p+0"], 16, 0]), "range"),
+    "less of a later token": (_bounds([[0], [[1, 1]], ["0x1.0p+0"], 16, 0]), "range"),
+    "less of itself": (_bounds([[0], [[0, 1]], ["0x1.0p+0"], 16, 0]), "range"),
+    "less of nothing": (
+        _bounds([[0], [], ["0x1.0p+0"], 16, 0], [[1], [[0, 0]], ["0x1.0p+0"], 16, 0]),
+        "range",
+    ),
+    "bounds for a token twice": (_bounds(*[[[0, x], [], ["0x1.0p+0"], 16, 0] for x in (1, 2)]), "range"),
+    "bound unsorted": (_bounds([[1, 0], [], ["0x1.0p+0"], 16, 0]), "range"),
+    "bound for m": (_bounds([[0, 3], [], ["0x1.0p+0"], 16, 0]), "range"),
+    "bound for no token": (_bounds([[0, 4], [], ["0x1.0p+0"], 16, 0]), "range"),
     "too many sets": (_sets([CELL] * 4097, []), "range"),
 }
 

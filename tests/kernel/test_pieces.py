@@ -1,0 +1,321 @@
+"""What the auditor counts and decides, piece by piece, against the definitions one by one."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import struct
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import product
+from pathlib import Path
+
+import pytest
+from flint import arb, ctx
+
+from certkit.kernel import model, verdict
+from certkit.kernel.audit import decide
+from certkit.kernel.counting import check_entry, contribution
+from certkit.kernel.counts import recount
+from certkit.kernel.model import Attention, Model
+from certkit.kernel.reader import Box, Cell, Dyadic, Entry, Row, Task, Wide, shaped
+from certkit.kernel.sets import Terms, enclose, fails, never_fails, plainly_correct
+from certkit.kernel.tails import row_gains, row_terms, tail_bound
+from certkit.kernel.verdict import Finding, Verdict
+from certkit.kernel.weights import Matrix, Weights, read_weights, renamed
+from tests.support.certs import saved
+from tests.support.models import Kind, Sizes, tiny_model
+
+# ------------------------------------------------------------------------------------------- content
+
+
+def _sequences(part: Cell | Box, m: int, others: int) -> set[tuple[int, ...]]:
+    def has(runs: tuple[int, ...], t: int) -> bool:
+        return any(a <= t <= b for a, b in zip(runs[::2], runs[1::2], strict=True))
+
+    every = product(range(m + 1), repeat=others)
+    if isinstance(part, Cell):
+        return {
+            s
+            for s in every
+            if all(t == m or has(part.allowed, t) for t in s) and sum(t != m for t in s) == part.n
+        }
+    return {s for s in every if all(map(has, part.positions, s)) and (m in s or not part.contains_max)}
+
+
+def _runs(rng: random.Random, most: int) -> tuple[int, ...]:
+    chosen = [t for t in range(most + 1) if rng.random() < 0.5]
+    runs: list[int] = []
+    for t in chosen:
+        if runs and runs[-1] == t - 1:
+            runs[-1] = t
+        else:
+            runs += [t, t]
+    return tuple(runs)
+
+
+def _part(rng: random.Random, q: int, m: int, others: int) -> Cell | Box:
+    if rng.random() < 0.5:
+        allowed = _runs(rng, m - 1)
+        n = rng.randint(1, others - (q < m)) if allowed and others > (q < m) else 0
+        return Cell(n, allowed if n else ())
+    positions = tuple(_runs(rng, m) or (m, m) for _ in range(others))
+    return Box(positions, q < m or rng.random() < 0.5, ())
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_sets_are_called_disjoint_and_counted_as_they_are(seed: int) -> None:
+    """Against the definition: all sequences of all sets, one by one."""
+    rng, outcomes = random.Random(seed), set()
+    for _ in range(150):
+        m, others = rng.randint(1, 5), rng.randint(1, 3)
+        q = rng.randint(0, m)
+        parts = [_part(rng, q, m, others) for _ in range(rng.randint(1, 4))]
+        sets = [_sequences(part, m, others) for part in parts]
+        cells = tuple(part for part in parts if isinstance(part, Cell))
+        boxes = tuple(part for part in parts if isinstance(part, Box))
+        entry = Entry(q, m, "sets", cells, boxes)
+        overlap = sum(map(len, sets)) > len(set().union(*sets))
+        try:
+            check_entry(entry, others + 1, m + 1)
+            found = ""
+        except Finding as finding:
+            found = finding.rule
+        if found == "range":  # a box without sequences, or one that may leave the class
+            assert not all(sets) or (q < m and not all(m in s for one in sets for s in one))
+            continue
+        assert (found == "overlap") == overlap, entry
+        outcomes.add(found)
+        if not overlap:
+            assert contribution(entry, others + 1) == (sum(map(len, sets)), 0)
+    assert outcomes == {"", "overlap"}
+
+
+def test_rows_add_up() -> None:
+    rows = (Row(0, (1.0,), 3, 0), Row(1, (1.0, 0.0), 4, 2), Row(2, (1.0, 0.0), 1, 1))
+    assert contribution(Entry(3, 3, "bounds", rows=rows), 3) == (16 - 8, 2)
+    assert contribution(Entry(0, 3, "bounds", rows=rows), 3) == (0, 2)  # 16 − 9 − 8 < 0
+    assert contribution(Entry(0, 3, "tails", rows=rows[:1]), 3) == (16 - 9 - 3, 0)
+    assert contribution(Entry(0, 3, "tails"), 3) == (7, 0)
+
+
+# ------------------------------------------------------------------------------- terms, tails, counts
+
+
+@pytest.fixture(scope="module")
+def exact(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    made = tiny_model(Kind.SKILLED, Sizes(5, 3), 2)
+    return Model(read_weights(saved(made, tmp_path_factory.mktemp("exact"))))
+
+
+def _whole(number: arb) -> int:
+    """The integer that a floor or ceiling came out as."""
+    found = number.unique_fmpz()
+    assert found is not None
+    return int(found)
+
+
+def _weights(exact: Model, q: int, m: int) -> Iterator[tuple[int, int, arb]]:
+    unit = exact.score_unit()
+    for p, t in product(range(exact.k), range(m + 1)):
+        yield p, t, (arb(exact.token[q][t] + exact.place[q][p]) * unit).exp()
+
+
+def test_terms_enclose_their_definition(exact: Model) -> None:
+    entry = Entry(1, 4, "sets")
+    tokens, places = exact.gains(1, 4, 2)
+    balls, view = enclose(exact, entry, 2, 64), Terms(exact, entry, 2, 64)
+    low, high = view.low, view.high
+    top = Attention(exact, 1, 4, 64).top
+    ctx.prec = 300
+    factor = (arb(top) * exact.score_unit()).exp()
+    for p, t, weight in _weights(exact, 1, 4):
+        true = weight * (tokens[t] + places[p]) / factor
+        assert balls[p][t].overlaps(true)
+        assert low[p][t] <= true <= high[p][t]
+        assert high[p][t] - low[p][t] <= abs(true) * arb(2) ** -50
+
+
+def test_gains_of_a_row_are_the_largest_of_its_tokens_less_the_multiples(exact: Model) -> None:
+    row = Row(0, (1.0,), 0, 0, (2,), ((1, 3), (3, 64)))
+    table = row_gains(exact, Entry(1, 4, "bounds"), row)
+    views = {x: exact.gains(1, 4, x) for x in range(4)}
+    for p, t in product(range(exact.k), range(5)):
+        gain = {x: tokens[t] + places[p] for x, (tokens, places) in views.items()}
+        assert table[p][t] == 64 * max(gain[0], gain[2]) - 3 * gain[1] - 64 * gain[3]
+    single = row_gains(exact, Entry(1, 4, "tails"), Row(2, (1.0,), 0, 0))
+    assert single == [[64 * (g + c) for g in views[2][0]] for c in views[2][1]]
+
+
+@pytest.mark.parametrize(("q", "m"), [(1, 4), (4, 4)])
+def test_bounds_are_those_of_the_definition(q: int, m: int, exact: Model) -> None:
+    """A row about two tokens with multiples taken off: its tail, and its count at any width."""
+    ctx.prec = 300
+    shift = float((arb(Attention(exact, q, m, 64).top) * exact.score_unit()).mid())
+    entry = Entry(q, m, "bounds", shift=shift)
+    row = Row(0, (0.5,), 0, 0, (2,), ((1, 32),))
+    table = row_gains(exact, entry, row)
+    ctx.prec = 300
+    value = {(p, t): w * table[p][t] / (64 * arb(2) ** exact.exponent) for p, t, w in _weights(exact, q, m)}
+    value = {at: v * (-arb(shift)).exp() for at, v in value.items()}
+    for p, terms in enumerate(row_terms(exact, entry, row, 100)):
+        ctx.prec = 300
+        assert all(ball.overlaps(value[p, t]) for t, ball in enumerate(terms))
+    members = [s for s in product(range(m + 1), repeat=2) if q == m or m in s]
+    sums = [value[0, a] + value[1, b] + value[2, q] for a, b in members]
+    true = sum(((s / 2).exp() for s in sums), arb(0))
+    bound = tail_bound(exact, entry, row, 100)
+    assert bound.overlaps(true)
+    assert bound.rad() < true * arb(2) ** -80
+    for width, offset in ((0.25, 0.0), (0.03125, 0.0078125), (0.5, -0.125)):
+        counted = Row(0, (width, offset), 0, 0, (2,), ((1, 32),))
+        up = {at: _whole(((v - offset) / width).ceil()) for at, v in value.items()}
+        down = {at: _whole(((v + offset) / width).floor()) for at, v in value.items()}
+        needs = [_whole(((sign * 2 * offset - value[2, q]) / width).ceil()) for sign in (-1, 1)]
+        upper = sum(up[0, a] + up[1, b] >= needs[0] for a, b in members)
+        lower = sum(down[0, a] + down[1, b] >= needs[1] for a, b in members)
+        assert recount(exact, entry, counted, 100) == (lower, upper)
+        assert recount(exact, entry, counted, 100, inward=True) == (lower, upper)
+        ctx.prec = 300
+
+
+# -------------------------------------------------------------------------------------- quick, ties
+
+
+def flat(outputs: list[list[int]], k: int = 3) -> Model:
+    """Equal scores; `outputs[t][x]` is what token t adds to output x from each position, and as the query."""
+    vocab = len(outputs)
+    one = [[int(i == j) for j in range(vocab)] for i in range(vocab)]
+    unit, zero = Matrix(one, 0), Matrix([[0] * vocab] * vocab, 0)
+    names = {"W_E": unit, "W_pos": Matrix([[0] * vocab] * k, 0), "W_U": Matrix(outputs, 0)}
+    return Model(Weights(names | {"W_Q": zero, "W_K": zero, "W_V": unit, "W_O": unit}, ""))
+
+
+def test_the_quick_bound_is_the_worst_case_where_positions_are_equal() -> None:
+    """With equal positions nothing is given away, so it passes exactly what is right."""
+    for a, b, c in product((-5, -1, 0, 1, 5), repeat=3):
+        small = flat([[a, 0, 0], [b, 0, 0], [c, 0, 0]])
+        gains = [a, b, c]
+        for q, m in ((0, 2), (1, 2), (2, 2), (0, 1), (1, 1)):
+            members = [s for s in product(range(m + 1), repeat=2) if q == m or m in s]
+            # the direct path of the query counts at each of the three positions
+            worst = max(sum(gains[t] for t in (*s, q)) + 3 * gains[q] for s in members)
+            entry = Entry(q, m, "sets")
+            assert plainly_correct(small, entry, 0) == (worst < 0)
+            if worst < 0:
+                assert never_fails(small, entry, 0) == 64
+            else:
+                with pytest.raises(Finding) as caught:
+                    never_fails(small, entry, 0)
+                assert (caught.value.verdict, caught.value.rule) == ("refuted", "box")
+                found = caught.value.counterexample
+                assert found is not None
+                assert found[-1] == q
+                assert max(found) == m
+
+
+def test_a_tie_fails_and_a_sum_below_zero_does_not() -> None:
+    small = flat([[-4, 0, 0], [1, 0, 0], [1, 0, 0]])
+    entry = Entry(0, 2, "sets")
+    view = Terms(small, entry, 0, 64)
+    assert not fails(small, view, entry, (2, 1), 0)
+    tied = flat([[0, 0, 0], [-1, 0, 0], [1, 0, 0]])
+    view = Terms(tied, entry, 0, 64)
+    assert fails(tied, view, entry, (2, 1), 0)
+    assert fails(tied, view, entry, (2, 0), 0)
+    assert not fails(tied, view, entry, (1, 1), 0)
+    view.low = [[number - 1 for number in row] for row in view.low]
+    assert fails(tied, view, entry, (2, 1), 0), "a tie is recognised whatever the enclosures"
+    tied.executed = True
+    assert not fails(tied, view, entry, (2, 1), 0), "but not in executions"
+
+
+def test_decide_names_the_class_the_token_and_the_sequence() -> None:
+    small = flat([[1, -9, 0], [1, -9, 0], [9, -9, 0]])
+    box = Box(((0, 2), (2, 2)), False, ())
+    cell = Cell(1, (0, 1))
+    for part, rule in ((box, "box"), (cell, "cell")):
+        entry = Entry(0, 2, "sets", *(((part,), ()) if rule == "cell" else ((), (part,))))
+        finding = decide(small, entry, False).finding
+        assert finding is not None
+        assert (finding.verdict, finding.rule) == ("refuted", rule)
+        assert finding.where == "q=0 m=2: x=0 is not beaten"
+        assert finding.counterexample is None or sum(finding.counterexample) in (3, 4)
+    listed = Box(((0, 2), (2, 2)), False, ((0, 2), (1, 2)))
+    finding = decide(small, Entry(0, 2, "sets", (), (listed,)), True).finding
+    assert finding is not None
+    assert finding.counterexample == (2, 2, 0)
+
+
+# ----------------------------------------------------------------------------------- small readers
+
+
+def test_numbers_have_one_spelling() -> None:
+    assert shaped("0x1.8p+3", Dyadic, "n") == 12.0
+    assert shaped("-0x1.8p-3", Dyadic, "n") == -0.1875
+    assert shaped("0x0.0p+0", Dyadic, "n") == 0.0
+    assert shaped("0x0.0000000000001p-1022", Dyadic, "n") == 5e-324
+    assert shaped("0x1.fffffffffffffp+1023", Dyadic, "n") == 1.7976931348623157e308
+    assert shaped(2**53, Wide, "n") == 2**53
+    assert shaped(str(2**53 + 1), Wide, "n") == 2**53 + 1
+    assert shaped("9" * 4000, Wide, "n") == int("9" * 4000)
+    wide: list[object] = [str(2**53), "9" * 4001, "+" + "9" * 20, "9" * 20 + " ", "", None, [1]]
+    for value in wide:
+        with pytest.raises(Finding, match="n must be an integer"):
+            shaped(value, Wide, "n")
+    for text in ("0x1.8p+3 ", "0x1.80p+3", "0x1.8p3", "-0x0.0p+0", "0x1.00000000000001p+0"):
+        with pytest.raises(Finding, match="n is not in canonical form"):
+            shaped(text, Dyadic, "n")
+    dyadic: list[object] = ["x", "0x1.0p+5000", None, 3]
+    for value in dyadic:
+        with pytest.raises(Finding, match=r"n must be a dyadic such as 0x1\.8p\+3"):
+            shaped(value, Dyadic, "n")
+
+
+def test_a_task_renames_tokens_and_outputs() -> None:
+    embed, unembed = Matrix([[10], [11], [12]], 0), Matrix([[20, 21, 22], [30, 31, 32]], 1)
+    weights = Weights({"W_E": embed, "W_U": unembed, "W_Q": Matrix([[1]], 0)}, "digest")
+    found = renamed(weights, Task((2, 0, 1), (1, 2, 0)))
+    assert found.matrices["W_E"] == Matrix([[12], [10], [11]], 0)
+    assert found.matrices["W_U"] == Matrix([[20, 21, 22], [30, 31, 32]], 1)
+    assert found.matrices["W_Q"] is weights.matrices["W_Q"]
+    assert found.sha256 == "digest"
+    turned = renamed(weights, Task((2, 1, 0), (0, 1, 2)))
+    assert turned.matrices["W_U"].rows == [[22, 21, 20], [32, 31, 30]]
+
+
+def test_the_digest_of_the_auditor_is_of_its_files() -> None:
+    room, digest = Path(verdict.__file__).parent, hashlib.sha256()
+    for name in sorted(path.name for path in room.iterdir() if path.suffix == ".py"):
+        digest.update(name.encode() + b"\0" + (room / name).read_bytes() + b"\0")
+    assert verdict.kernel_sha256() == digest.hexdigest()
+
+
+def test_verdicts_as_json_spell_wide_integers_as_strings() -> None:
+    fields = ("verified", "all", "", 2**53, 2**53 + 1, (1, 2), 64, 0.5, (1, 0), "ab")
+    found = Verdict(*fields).as_json()
+    assert found["audited_correct"] == 2**53
+    assert found["total"] == "9007199254740993"
+    assert "task" not in found
+    assert Verdict(*fields, {"order": (1, 0)}).as_json()["task"] == {"order": (1, 0)}
+    assert [Verdict(name, *fields[1:]).exit_code for name in verdict.EXIT_CODES] == [0, 1, 2, 3, 3]
+
+
+def test_tensors_are_read_row_by_row(tmp_path: Path) -> None:
+    raw = Path(saved(tiny_model(Kind.SKILLED, Sizes(4, 3), 1), tmp_path)).read_bytes()
+    size = int.from_bytes(raw[:8], "little")
+    found = read_weights(str(tmp_path / "model.safetensors")).matrices
+    tensor = found["W_pos"]
+    numbers = [n for (n,) in struct.iter_unpack("<f", raw[8 + size :])]
+    spelled = [Fraction(n, 2**tensor.exponent) for row in tensor.rows for n in row]
+    assert len(tensor.rows) == 3
+    assert any(spelled == list(map(Fraction, numbers[i : i + len(spelled)])) for i in range(len(numbers)))
+
+
+def test_models_of_too_many_sequences_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = flat([[0] * 3] * 3).k
+    assert small == 3
+    with pytest.raises(Finding, match="sequences"):
+        flat([[0] * 2] * 2, k=6501)
+    assert flat([[0] * 2] * 2, k=6500).k == 6500
+    assert arb(2) ** (1 << 20) == model.LARGEST

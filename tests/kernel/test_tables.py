@@ -1,0 +1,188 @@
+"""The auditor's tables and the errors of executions, against the formulas in rationals."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import product
+
+import pytest
+from flint import arb, ctx
+
+from certkit.kernel import execution
+from certkit.kernel.execution import Execution
+from certkit.kernel.model import Attention, Model, align
+from certkit.kernel.verdict import Finding
+from certkit.kernel.weights import Matrix, Weights, read_weights
+from tests.support.certs import saved
+from tests.support.models import Kind, Sizes, tiny_model
+
+Rows = list[list[Fraction]]
+
+
+def fractions(matrix: Matrix) -> Rows:
+    return [[Fraction(n, 2**matrix.exponent) for n in row] for row in matrix.rows]
+
+
+def times(a: Rows, b: Rows) -> Rows:
+    columns = turned(b)
+    return [[sum((x * y for x, y in zip(row, c, strict=True)), Fraction()) for c in columns] for row in a]
+
+
+def plus(a: Rows, row: list[Fraction]) -> Rows:
+    return [[x + y for x, y in zip(line, row, strict=True)] for line in a]
+
+
+def turned(a: Rows) -> Rows:
+    return [list(column) for column in zip(*a, strict=True)]
+
+
+def scaled_rows(rows: list[list[int]], exponent: int) -> Rows:
+    return fractions(Matrix(rows, exponent))
+
+
+@pytest.fixture(scope="module", params=[Sizes(3, 2, 4, 2), Sizes(4, 3, 3, 5)], ids=str)
+def weights(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Weights:
+    made = tiny_model(Kind.GAUSSIAN, request.param, 3)
+    return read_weights(saved(made, tmp_path_factory.mktemp("model")))
+
+
+# ------------------------------------------------------------------------------------------ the model
+
+
+def test_tables_are_the_exact_products(weights: Weights) -> None:
+    exact, w = Model(weights), {name: fractions(matrix) for name, matrix in weights.matrices.items()}
+    query = plus(w["W_E"], w["W_pos"][-1])
+    asked, out = times(query, w["W_Q"]), times(times(w["W_V"], w["W_O"]), w["W_U"])
+    tables = {
+        "token": times(asked, turned(times(w["W_E"], w["W_K"]))),
+        "place": times(asked, turned(times(w["W_pos"], w["W_K"]))),
+        "evou": turned(times(w["W_E"], out)),
+        "pvou": turned(times(w["W_pos"], out)),
+        "eupu": turned(times(query, w["W_U"])),
+    }
+    for name, table in tables.items():
+        exponent = exact.score_exponent if name in ("token", "place") else exact.exponent
+        assert scaled_rows(getattr(exact, name), exponent) == table
+    assert (exact.vocab, exact.k, exact.sha256) == (len(w["W_E"]), len(w["W_pos"]), weights.sha256)
+    assert not exact.executed
+    assert Execution(weights).executed
+    for q, m, x in ((0, 1, 2), (2, 2, 0), (1, 2, 1)):
+        tokens, places = exact.gains(q, m, x)
+        assert len(tokens) == m + 1
+        for t, p in product(range(m + 1), range(exact.k)):
+            gain = sum(
+                tables[name][x][i] - tables[name][m][i] for name, i in (("evou", t), ("pvou", p), ("eupu", q))
+            )
+            assert Fraction(tokens[t] + places[p], 2**exact.exponent) == gain
+        assert exact.gains(q, m, x, -1) == (tokens, places)
+
+
+def _errors(weights: Weights) -> tuple[Rows, Rows, Rows, Rows, Rows]:
+    """What the docstring of `execution` derives, in rationals: γ is rounded up to nu + n²u²."""
+    u = Fraction(1, 2**24)
+    exact = {name: fractions(matrix) for name, matrix in weights.matrices.items()}
+    w = {name: [[abs(a) + u / 2 for a in row] for row in rows] for name, rows in exact.items()}
+    d, h, k = len(w["W_U"]), len(w["W_Q"][0]), len(w["W_pos"])
+    query = plus(w["W_E"], w["W_pos"][-1])
+    asked, out = times(query, w["W_Q"]), times(times(w["W_V"], w["W_O"]), w["W_U"])
+
+    def grown(rows: Rows, n: int) -> Rows:
+        return [[v * (n * u + n * n * u * u) for v in row] for row in rows]
+
+    score, logit = 2 * (d + 2) + h + 6, 2 * d + h + 3 * k + 8
+    token = grown(times(asked, turned(times(w["W_E"], w["W_K"]))), score)
+    place = grown(times(asked, turned(times(w["W_pos"], w["W_K"]))), score)
+    parts = times(w["W_E"], out), times(w["W_pos"], out), times(query, w["W_U"])
+    evou, pvou, eupu = (grown(turned(part), logit) for part in parts)
+    spread = [k * u / 2 * (max(a) + max(b)) for a, b in zip(evou, pvou, strict=True)]
+    eupu = [[v + more for v in row] for row, more in zip(eupu, spread, strict=True)]
+    return token, place, evou, pvou, eupu
+
+
+def test_errors_of_executions_are_those_derived(weights: Weights) -> None:
+    executed = Execution(weights)
+    token, place, evou, pvou, eupu = _errors(weights)
+    assert scaled_rows(executed.token_error, executed.score_exponent) == token
+    assert scaled_rows(executed.place_error, executed.score_exponent) == place
+    assert scaled_rows(executed.evou_error, executed.exponent) == evou
+    assert scaled_rows(executed.pvou_error, executed.exponent) == pvou
+    unit = Fraction(1, 2**executed.exponent)
+    for got, least in zip(scaled_rows(executed.eupu_error, executed.exponent), eupu, strict=True):
+        assert all(a <= b <= a + 2 * unit for a, b in zip(least, got, strict=True))
+
+
+def test_doubts_are_the_derived_radii(weights: Weights) -> None:
+    executed = Execution(weights)
+    ctx.prec = 200
+    unit = executed.score_unit()
+    q, m = 1, 2
+    for balls, scores, errors in zip(
+        executed.doubts(q, m),
+        (executed.token[q][: m + 1], executed.place[q]),
+        (executed.token_error[q][: m + 1], executed.place_error[q]),
+        strict=True,
+    ):
+        assert len(balls) == len(scores)
+        most = max(scores) + max(errors)
+        for ball, score, error in zip(balls, scores, errors, strict=True):
+            radius = arb(error) * unit + (arb(most - score + error) * unit + 33) * arb(2) ** -24
+            assert ball.contains(radius)
+            assert ball.contains(-radius)
+            assert ball.rad() < radius * (1 + arb(2) ** -20)
+
+
+def test_scores_beyond_all_bounds_say_nothing(weights: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
+    executed = Execution(weights)
+    monkeypatch.setattr(execution, "MAX_DOUBT", 0)
+    with pytest.raises(Finding, match="binary32 says nothing") as caught:
+        executed.doubts(0, 1)
+    assert (caught.value.verdict, caught.value.rule) == ("undecided", "float32")
+
+
+@pytest.mark.parametrize(("limit", "value"), [("MAX_ROUNDINGS", 16), ("MAX_REACH", 1)])
+def test_models_too_large_for_binary32(
+    limit: str, value: int, weights: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, limit, value)
+    with pytest.raises(Finding, match="overflow") as caught:
+        Execution(weights)
+    assert (caught.value.verdict, caught.value.rule) == ("refused", "float32")
+
+
+def test_the_reach_is_the_product_of_the_largest_sums() -> None:
+    matrices = {name: Matrix([[3, -5]], 1) for name in ("W_E", "W_pos", "W_Q")}
+    # 2·side·5/2 = 35, and one more; W_E and W_pos count twice
+    assert execution._reach(Weights(matrices, ""), 7) == 36**5
+    assert execution._reach(Weights({"W_Q": Matrix([[0]], 3)}, ""), 7) == 1
+
+
+def test_the_limits_may_be_reached(weights: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
+    d, h, k = (len(weights.matrices[name].rows) for name in ("W_U", "W_O", "W_pos"))
+    most = max(2 * (d + 2) + h + 6, 2 * d + h + 3 * k + 8)
+    monkeypatch.setattr(execution, "MAX_ROUNDINGS", most)
+    monkeypatch.setattr(execution, "MAX_REACH", execution._reach(weights, max(d, h)))
+    Execution(weights)
+
+
+def test_weights_of_attention_are_enclosed(weights: Weights) -> None:
+    exact = Model(weights)
+    for bits in (64, 200):
+        attention = Attention(exact, 1, 2, bits)
+        ctx.prec = 500
+        unit = exact.score_unit()
+        scores = [exact.token[1][:3], exact.place[1]]
+        assert attention.top == sum(map(max, scores))
+        assert attention.bits == bits
+        for row, balls, ends in zip(scores, (attention.token, attention.place), attention.ends, strict=True):
+            assert len(balls) == len(ends) == len(row)
+            for score, ball, (low, high) in zip(row, balls, ends, strict=True):
+                true = (arb(score - max(row)) * unit).exp()
+                assert ball.overlaps(true)
+                assert ball.rad() < arb(2) ** (8 - bits)
+                assert low <= true * arb(2) ** bits <= high
+                assert high - low <= 600
+
+
+def test_one_common_exponent() -> None:
+    tables, exponent = align(Matrix([[1, -3]], 2), Matrix([[5]], 0))
+    assert (tables, exponent) == ([[[1, -3]], [[20]]], 2)
