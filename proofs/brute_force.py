@@ -38,7 +38,7 @@ from certkit import cost, rounding
 from certkit.certificate import CertifiedSet, SetContent, full_content
 from certkit.interval import Interval
 from certkit.linalg import gamma
-from proofs.execution import tables
+from proofs.execution import check_executable, tables
 from proofs.model import Model
 from proofs.paths import Paths
 from proofs.strategy import ComplexityClass, Family, Semantics, StrategyError
@@ -227,6 +227,7 @@ class BruteForce:
     def search(self, model: Model) -> NoWitness:
         """Nothing to search for."""
         _check_reach(model)
+        check_executable(model, self.semantics)
         return NoWitness()
 
     def verify(self, model: Model, witness: NoWitness) -> CertifiedSet:

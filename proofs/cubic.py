@@ -35,7 +35,7 @@ from certkit import cost, rounding
 from certkit.certificate import Cell, CertifiedSet, SetContent
 from certkit.interval import Interval, where
 from proofs.cells import cell_from_mask, everything, largest_n, max_over_others
-from proofs.execution import Tables, tables
+from proofs.execution import Tables, check_executable, tables
 from proofs.model import Model
 from proofs.paths import Paths
 from proofs.strategy import ComplexityClass, Family, Semantics
@@ -167,6 +167,7 @@ class Cubic:
 
     def search(self, model: Model) -> CubicWitness:
         """The mean row of EUPU, in floats."""
+        check_executable(model, self.semantics)
         direct = (model.W_E + model.W_pos[-1]).double() @ model.W_U.double()
         return CubicWitness(direct.mean(0))
 

@@ -36,7 +36,8 @@ errors are bounded all together: one adds at most τ to an intermediate number, 
 them act on each, and what follows amplifies it by at most the product of the absolute column sums.
 Weights so large that an intermediate number could overflow are refused.
 
-All bounds are doubled, so that an auditor who derives its own need not be as sharp as this one.
+All bounds are doubled, so that an auditor who derives its own need not be as sharp as this one. Where Δ is
+above `_MOST_DOUBT`, attention weights are not known up to a factor of thousands: such models are refused.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ _UNIT = 2.0**-24
 _TINY = 2.0**-149
 _SLACK: Final = 2
 _LARGEST: Final = 2.0**100
+_MOST_DOUBT: Final = 8.0
 
 
 @attrs.frozen(eq=False)
@@ -75,11 +77,21 @@ def tables(model: Model, semantics: Semantics) -> Tables:
     """The tables of ``model`` under ``semantics``; kept in the workspace.
 
     Raises:
-        StrategyError: under ``float32``, weights whose execution might overflow.
+        StrategyError: under ``float32``, weights whose execution might overflow, or scores too large.
     """
     if semantics is Semantics.REAL:
         return Tables(path_tables(model), attention_weights(model))
     return shared(model, ("proofs.execution", "float32"), lambda: _executed(model))
+
+
+def check_executable(model: Model, semantics: Semantics) -> None:
+    """Refuse a model of which nothing can be said under these semantics: what a search does first.
+
+    Raises:
+        StrategyError: under ``float32``, weights whose execution might overflow, or scores too large.
+    """
+    if semantics is not Semantics.REAL:
+        tables(model, semantics)
 
 
 def _growth(roundings: int) -> Interval:
@@ -116,6 +128,10 @@ def _weights(model: Model) -> ScaledWeights:
     spread = (score + error).amax((1, 2), keepdim=True) - (score - error)
     relative = Interval.exact(2 * EXP_ULPS * _UNIT)
     total = error + spread * (_SLACK * _UNIT) + relative / (1.0 - relative) * float(_SLACK)
+    if not bool(total.certainly_lt(_MOST_DOUBT).all()):
+        raise StrategyError(
+            "the scores are so large that binary32 says nothing; prove the model under semantics 'real'"
+        )
     return ScaledWeights(real.significand * Interval.hull(-total.hi, total.hi).exp(), real.exponent)
 
 

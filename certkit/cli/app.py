@@ -21,6 +21,11 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
         "Search a certificate for a sequence it wrongly certifies.",
     ),
     (
+        "check",
+        "certkit.cli.check:check",
+        "Try to break strategies on models made to fool provers.",
+    ),
+    (
         "mutants",
         "certkit.cli.mutants:mutants",
         "Plant unsound steps in strategies and files, and watch the auditor refuse them.",

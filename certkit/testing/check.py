@@ -18,10 +18,10 @@ each certificate.
 from __future__ import annotations
 
 import importlib.metadata
+import itertools
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import product
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,27 +30,30 @@ import safetensors.torch
 from torch import Tensor
 
 from certkit import kernel
-from certkit.certificate import (
-    Certificate,
-    CertifiedSet,
-    Claim,
-    CountContent,
-    SetContent,
-    TailContent,
-    run_tokens,
-)
+from certkit.certificate import Certificate, CertifiedSet, Claim
 from certkit.display import facts_html, table_html
-from certkit.exact import Truth
+from certkit.testing.laws import Broken, check_certified, check_executed
 from certkit.testing.witnesses import adversarial_witnesses
 from certkit.testing.zoo import Specimen, zoo
 
-__all__ = ["Finding", "StrategyReport", "StrategyUnderTest", "check_certified", "check_strategy"]
+__all__ = [
+    "Finding",
+    "StrategyReport",
+    "StrategyUnderTest",
+    "check_certified",
+    "check_specimen",
+    "check_strategy",
+    "default_model_factory",
+]
 
 MODEL_ENTRY_POINTS = "certkit.models"
 
 
 class StrategyUnderTest(Protocol):
-    """What `check_strategy` needs of a strategy."""
+    """What `check_strategy` needs of a strategy.
+
+    One that proves under other semantics than ``real`` says so in an attribute `semantics`.
+    """
 
     @property
     def name(self) -> str: ...
@@ -95,6 +98,20 @@ class StrategyReport:
     certified: int
     seconds: float
 
+    @classmethod
+    def together(cls, reports: Iterable[StrategyReport]) -> StrategyReport:
+        """One report of several about the same strategy, in their order; one at least."""
+        parts = tuple(reports)
+        return cls(
+            strategy=parts[0].strategy,
+            findings=tuple(itertools.chain.from_iterable(part.findings for part in parts)),
+            models=sum(part.models for part in parts),
+            verifications=sum(part.verifications for part in parts),
+            refusals=sum(part.refusals for part in parts),
+            certified=sum(part.certified for part in parts),
+            seconds=sum(part.seconds for part in parts),
+        )
+
     @property
     def ok(self) -> bool:
         """Whether no law was broken."""
@@ -120,67 +137,6 @@ class StrategyReport:
         return f"{tried}\n{verdict}"
 
 
-def _members(content: SetContent, k: int) -> Iterator[tuple[int, ...]]:
-    """Every sequence (query last) of the cells and boxes of one class, by plain enumeration."""
-    for cell in content.cells:
-        for others in product(sorted({*run_tokens(cell.allowed), content.m}), repeat=k - 1):
-            if sum(token != content.m for token in others) == cell.n:
-                yield (*others, content.q)
-    for box in content.boxes:
-        excluded = set(box.exceptions)
-        for others in product(*map(run_tokens, box.positions)):
-            if others not in excluded and (not box.contains_max or content.m in others):
-                yield (*others, content.q)
-
-
-def _check_sets(content: SetContent, truth: Truth) -> Iterator[tuple[str, tuple[int, ...] | None]]:
-    seen: set[tuple[int, ...]] = set()
-    for sequence in _members(content, truth.k):
-        if sequence in truth.failing:
-            wrong = min(truth.failing[sequence])
-            yield f"certified {sequence}, on which logit[{wrong}] ≥ logit[{max(sequence)}]", sequence
-        if sequence in seen or (sequence[-1], max(sequence)) != (content.q, content.m):
-            yield f"{sequence} is counted twice or is not of class q={content.q}, m={content.m}", sequence
-        seen.add(sequence)
-    if len(seen) != content.correct_at_least(truth.k):
-        yield (
-            f"class q={content.q}, m={content.m} counts {content.correct_at_least(truth.k)}, has {len(seen)}",
-            None,
-        )
-
-
-def _check_numbers(
-    content: TailContent | CountContent, truth: Truth
-) -> Iterator[tuple[str, tuple[int, ...] | None]]:
-    wrong = [w for s, w in truth.failing.items() if (s[-1], max(s)) == (content.q, content.m)]
-    rows = content.tails if isinstance(content, TailContent) else content.counts
-    at_most = {row.x: row.failing_at_most for row in rows}
-    at_least = (
-        {} if isinstance(content, TailContent) else {row.x: row.failing_at_least for row in content.counts}
-    )
-    for x in range(truth.vocab):
-        failures = sum(x in outputs for outputs in wrong)
-        where = f"class q={content.q}, m={content.m}, x={x}"
-        if failures > at_most.get(x, 0):
-            yield f"{where}: {failures} sequences fail, claimed at most {at_most.get(x, 0)}", None
-        if failures < at_least.get(x, 0):
-            yield f"{where}: {failures} sequences fail, claimed at least {at_least[x]}", None
-
-
-def check_certified(certified: CertifiedSet, truth: Truth) -> Iterator[tuple[str, tuple[int, ...] | None]]:
-    """Compare certified content with the truth; yields what is wrong and the sequence, if it is about one."""
-    if (certified.k, certified.vocab) != (truth.k, truth.vocab):
-        yield f"content is for k={certified.k}, vocab={certified.vocab}, the model is not", None
-        return
-    for entry in certified.entries:
-        check = _check_sets(entry, truth) if isinstance(entry, SetContent) else _check_numbers(entry, truth)
-        yield from check
-    if certified.correct_at_least > truth.correct_count:
-        yield f"claims {certified.correct_at_least} correct, true are {truth.correct_count}", None
-    if certified.two_sided and certified.correct_at_most < truth.correct_count:
-        yield f"claims at most {certified.correct_at_most} correct, true are {truth.correct_count}", None
-
-
 def default_model_factory() -> Callable[[Mapping[str, Tensor]], Any]:
     """The installed model class, found by the entry-point group ``certkit.models``."""
     found = importlib.metadata.entry_points(group=MODEL_ENTRY_POINTS)
@@ -192,63 +148,62 @@ def default_model_factory() -> Callable[[Mapping[str, Tensor]], Any]:
 
 @attrs.define
 class _Run:
-    """One call of `check_strategy`: the strategy, how models are made, and what was seen so far."""
+    """One strategy on one model, and what was seen so far."""
 
     strategy: StrategyUnderTest
-    factory: Callable[[Mapping[str, Tensor]], Any]
+    alone: StrategyUnderTest
+    specimen: Specimen
+    model: Any
     findings: list[Finding] = attrs.field(factory=list)
-    models: int = 0
     verifications: int = 0
     refusals: int = 0
     certified: int = 0
 
-    def report(
-        self, law: str, specimen: Specimen, witness: str, found: tuple[str, tuple[int, ...] | None]
-    ) -> None:
-        message, sequence = found
-        self.findings.append(Finding(law, specimen.name, witness, message, sequence, specimen.weights))
+    @property
+    def semantics(self) -> str:
+        """What the strategy proves under."""
+        return str(getattr(self.strategy, "semantics", "real"))
 
-    def check(self, specimen: Specimen, seed: int, hostile: int) -> None:
-        """All laws on one model; the first broken sequence of each witness is enough."""
-        self.models += 1
-        model = self.factory(specimen.weights)
-        try:
-            searched = self.strategy.search(model)
-        except ValueError:
-            self.refusals += 1  # out of reach of this strategy, by its own word
-            return
-        for name, witness in self._witnesses(searched, seed, hostile):
-            content = self._verify(specimen, model, name, witness)
+    def report(self, law: str, witness: str, found: Broken) -> None:
+        message, sequence = found
+        self.findings.append(
+            Finding(law, self.specimen.name, witness, message, sequence, self.specimen.weights)
+        )
+
+    def check(self, witnesses: Iterable[tuple[str, Any]]) -> None:
+        """All laws with these witnesses; the first broken sequence of each is enough."""
+        for name, witness in witnesses:
+            content = self._verify(self.strategy, name, witness)
             if content is None:
                 continue
-            broken = next(check_certified(content, specimen.truth), None)
+            broken = next(self._broken(content), None)
             if broken is not None:
-                self.report("sound", specimen, name, broken)
+                self.report("sound", name, broken)
             if name == "as searched":
                 self.certified += content.correct_at_least
-                if self._verify(specimen, model, name, witness) != content:
-                    self.report(
-                        "repeatable", specimen, name, ("a second verification gave other content", None)
-                    )
+                if self._verify(self.alone, name, witness) != content:
+                    self.report("repeatable", name, ("a second verification gave other content", None))
                 if broken is None:
-                    self._audit(specimen, model.sha256, content)
+                    self._audit(content)
 
-    def _witnesses(self, searched: Any, seed: int, hostile: int) -> Iterator[tuple[str, Any]]:
-        """The searched witness and `hostile` others, different ones from model to model."""
-        first, *others = adversarial_witnesses(searched, seed)
-        yield first
-        start = self.models * hostile
-        for index in range(min(hostile, len(others))):
-            yield others[(start + index) % len(others)]
+    def _broken(self, content: CertifiedSet) -> Iterator[Broken]:
+        """What is wrong with the content under the semantics of the strategy.
 
-    def _verify(self, specimen: Specimen, model: Any, name: str, witness: Any) -> CertifiedSet | None:
+        Every published way to prove a claim about float32 adds an error to a margin in the reals, so such
+        claims are true in the reals as well; a strategy for which that is not so needs an oracle of its own.
+        """
+        yield from check_certified(content, self.specimen.truth)
+        if self.semantics == "float32":
+            yield from check_executed(content, self.specimen.weights)
+
+    def _verify(self, strategy: StrategyUnderTest, name: str, witness: Any) -> CertifiedSet | None:
         self.verifications += 1
         try:
-            return self.strategy.verify(model, witness)
+            return strategy.verify(self.model, witness)
         except (ValueError, OverflowError) as refusal:
             self.refusals += 1
             if name == "as searched":
-                self.report("refuses cleanly", specimen, name, (f"refused its own witness: {refusal}", None))
+                self.report("refuses cleanly", name, (f"refused its own witness: {refusal}", None))
         except (
             ArithmeticError,
             LookupError,
@@ -257,25 +212,73 @@ class _Run:
             RuntimeError,
             AssertionError,
         ) as crash:
-            self.report("refuses cleanly", specimen, name, (f"{type(crash).__name__}: {crash}", None))
+            self.report("refuses cleanly", name, (f"{type(crash).__name__}: {crash}", None))
         return None
 
-    def _audit(self, specimen: Specimen, digest: str, content: CertifiedSet) -> None:
+    def _audit(self, content: CertifiedSet) -> None:
         with tempfile.TemporaryDirectory() as folder:
             model, file = Path(folder, "model.safetensors"), Path(folder, "proof.cert")
-            safetensors.torch.save_file({n: t.contiguous() for n, t in specimen.weights.items()}, model)
+            tensors = {name: tensor.contiguous() for name, tensor in self.specimen.weights.items()}
+            safetensors.torch.save_file(tensors, model)
             claim = Claim(
                 k=content.k,
                 vocab=content.vocab,
-                model_sha256=digest,
+                model_sha256=self.model.sha256,
                 correct_at_least=content.correct_at_least,
                 correct_at_most=content.correct_at_most if content.two_sided else None,
+                semantics=self.semantics,
             )
             Certificate(claim, self.strategy.name, self.strategy.version, content).save(file)
             verdict = kernel.audit(str(file), str(model))
         if verdict.exit_code != 0:
             found = f"{verdict.verdict}: {verdict.rule} {verdict.where}"
-            self.report("audits", specimen, "as searched", (found, verdict.counterexample))
+            self.report("audits", "as searched", (found, verdict.counterexample))
+
+
+def _some(witnesses: Iterable[tuple[str, Any]], hostile: int, turn: int) -> Iterator[tuple[str, Any]]:
+    """The searched witness and `hostile` others, different ones from turn to turn."""
+    first, *others = witnesses
+    yield first
+    for index in range(min(hostile, len(others))):
+        yield others[(turn * hostile + index) % len(others)]
+
+
+def check_specimen(
+    strategy: StrategyUnderTest,
+    specimen: Specimen,
+    model: Any,
+    *,
+    alone: StrategyUnderTest | None = None,
+    hostile: tuple[int, int] = (2, 0),
+    seed: int = 0,
+) -> StrategyReport:
+    """Try to break a strategy on one model.
+
+    Args:
+        strategy: anything with ``name``, ``version``, ``search`` and ``verify``.
+        specimen: the model, and the truth about it.
+        model: the specimen as the strategy's model.
+        alone: the same strategy for the second verification, where `strategy` shares work with others.
+        hostile: how many hostile witnesses are tried, and whose turn it is among their kinds.
+        seed: for hostile witnesses.
+    """
+    started = time.perf_counter()
+    run = _Run(strategy, alone or strategy, specimen, model)
+    try:
+        searched = strategy.search(model)
+    except ValueError:
+        run.refusals += 1  # out of reach of this strategy, by its own word
+    else:
+        run.check(_some(adversarial_witnesses(searched, seed), *hostile))
+    return StrategyReport(
+        strategy=strategy.name,
+        findings=tuple(run.findings),
+        models=1,
+        verifications=run.verifications,
+        refusals=run.refusals,
+        certified=run.certified,
+        seconds=time.perf_counter() - started,
+    )
 
 
 def check_strategy(
@@ -287,11 +290,11 @@ def check_strategy(
     stop_after: int = 5,
     seed: int = 0,
 ) -> StrategyReport:
-    """Try to break a strategy.
+    """Try to break a strategy. ``certkit check NAME`` does the same from a shell, in several processes.
 
     Args:
         strategy: anything with ``name``, ``version``, ``search`` and ``verify``.
-        specimens: models to try, the zoo by default.
+        specimens: models to try, the zoo by default; one at least.
         model_factory: makes the strategy's model from seven named tensors; the installed one by default.
         hostile: hostile witnesses tried on each model, of the seven kinds in turn.
         stop_after: how many broken laws are enough.
@@ -299,19 +302,17 @@ def check_strategy(
 
     Returns:
         The report; ``report.ok`` is true if no law was broken.
+
+    Raises:
+        ValueError: there is no specimen to try.
     """
-    started = time.perf_counter()
-    run = _Run(strategy, model_factory or default_model_factory())
-    for specimen in zoo() if specimens is None else specimens:
-        run.check(specimen, seed, hostile)
-        if len(run.findings) >= stop_after:
+    factory = model_factory or default_model_factory()
+    reports: list[StrategyReport] = []
+    for turn, specimen in enumerate(zoo() if specimens is None else specimens):
+        model = factory(specimen.weights)
+        reports.append(check_specimen(strategy, specimen, model, hostile=(hostile, turn), seed=seed))
+        if sum(len(report.findings) for report in reports) >= stop_after:
             break
-    return StrategyReport(
-        strategy=strategy.name,
-        findings=tuple(run.findings),
-        models=run.models,
-        verifications=run.verifications,
-        refusals=run.refusals,
-        certified=run.certified,
-        seconds=time.perf_counter() - started,
-    )
+    if not reports:
+        raise ValueError("specimens is empty: a strategy that was tried on nothing has passed nothing")
+    return StrategyReport.together(reports)
