@@ -33,12 +33,17 @@ _COMMANDS = "<!-- every command -->"
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 
 
+_WIDE = 30
+"""Formulas in a line that are longer than this may be wider than a phone: there they scroll."""
+
+
 def _mathml(match: re.Match[str]) -> str:
     kind, source = match[1], html.unescape(match[2]).strip()
     result = convert(source, display="block" if kind == "div" else "inline")
     if "\\" in result:
         raise PluginError(f"formula {source!r}: unknown command in {result!r}")
-    return f'<{kind} class="formula">{result}</{kind}>'
+    wide = " wide" if kind == "span" and len(source) > _WIDE else ""
+    return f'<{kind} class="formula{wide}">{result}</{kind}>'
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
