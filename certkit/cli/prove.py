@@ -124,7 +124,7 @@ def _default(semantics: str) -> str:
 def _loaded(path: Path, task: str) -> _Loaded:
     model = read_model(path)
     trained_for = load_notes(path).get("task", task)
-    if trained_for != task and trained_for in NAMES:
+    if trained_for in NAMES and trained_for not in (task, MAX_OF_K):  # every file says max-of-k by default
         note = Text(f"{path} says it was trained for {trained_for}: --task {trained_for}")
         log_console().print(note, soft_wrap=True)
     return _Loaded(path, model, parse_task(task, model.vocab))
