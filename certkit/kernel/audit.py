@@ -46,8 +46,8 @@ def audit(certificate: str, model: str, sample: int | None = None, jobs: int = 1
         statement, entries = read_certificate(certificate)
         weights = read_weights(model)
         if weights.sha256 != statement.model:
-            about = f"the certificate is about another model, {statement.model[:64]!r}"
-            raise Finding("refuted", "model", about)
+            where = f"the certificate is about another model, {statement.model[:64]!r}"
+            raise Finding("refuted", "model", where)
         if statement.task is not None:
             weights, task = renamed(weights, statement.task), statement.task
         subject = Execution(weights) if statement.semantics == "float32" else Model(weights)
@@ -67,22 +67,11 @@ def audit(certificate: str, model: str, sample: int | None = None, jobs: int = 1
         finding = end
     if finding is None:
         finding = Finding("verified" if drawn is None else "sampled", "all", "")
-    example = finding.counterexample
+    answer, example = (finding.verdict, finding.rule, finding.where), finding.counterexample
     if task is not None and example is not None:
         example = tuple(task.order[rank] for rank in example)
-    return Verdict(
-        verdict=finding.verdict,
-        rule=finding.rule,
-        where=finding.where,
-        audited_correct=correct,
-        total=total,
-        sampled=drawn,
-        precision_bits=bits,
-        seconds=time.monotonic() - start,
-        counterexample=example,
-        kernel_sha256=kernel_sha256(),
-        task=None if task is None else task._asdict(),
-    )
+    seconds, about = time.monotonic() - start, None if task is None else task._asdict()
+    return Verdict(*answer, correct, total, drawn, bits, seconds, example, kernel_sha256(), about)
 
 
 def check_claim(statement: Statement, entries: tuple[Entry, ...], model: Model) -> None:

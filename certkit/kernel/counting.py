@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import reduce
 from itertools import pairwise
+from operator import or_
 
 from certkit.kernel.reader import Box, Cell, Entry, Row
 from certkit.kernel.verdict import Finding
@@ -56,18 +58,15 @@ def check_entry(entry: Entry, k: int, vocab: int) -> None:
 def contribution(entry: Entry, k: int) -> tuple[int, int]:
     """Return how many sequences the content certifies correct, and how many it says fail."""
     if entry.kind == "sets":
-        cells = sum(math.comb(k - 1, cell.n) * size(cell.allowed) ** cell.n for cell in entry.cells)
+        cells = sum(
+            math.comb(k - 1, cell.n) * _mask(cell.allowed).bit_count() ** cell.n for cell in entry.cells
+        )
         boxes = sum(_product(box, entry.m) for box in entry.boxes)
         exceptions = sum(len(box.exceptions) for box in entry.boxes)
         return cells + boxes - exceptions, exceptions
     total = (entry.m + 1) ** (k - 1) - (entry.m ** (k - 1) if entry.q < entry.m else 0)
     failing = max((row.failing_at_least for row in entry.rows), default=0)
     return max(0, total - sum(row.failing_at_most for row in entry.rows)), failing
-
-
-def size(runs: Runs) -> int:
-    """Return the number of tokens in a set."""
-    return sum(runs[1::2]) - sum(runs[::2]) + len(runs) // 2
 
 
 def members(runs: Runs) -> Iterator[int]:
@@ -115,19 +114,12 @@ def _check_boxes_disjoint(entry: Entry, k: int) -> None:
             for t in members(box.positions[p]):
                 allowing[t] |= 1 << i
         for i, box in enumerate(boxes):
-            meeting[i] &= _union(allowing[t] for t in members(box.positions[p]))
+            meeting[i] &= reduce(or_, (allowing[t] for t in members(box.positions[p])))
             sharing_max[i] |= allowing[m] if box.positions[p][-1] == m else 0
     for i, box in enumerate(boxes):
         free = 0 if box.contains_max else ~asking
         apart = not meeting[i] & (sharing_max[i] | free)
         _need(apart, entry, "overlap", box.positions, "meets another box")
-
-
-def _union(masks: Iterator[int]) -> int:
-    union = 0
-    for mask in masks:
-        union |= mask
-    return union
 
 
 def _check_row(entry: Entry, row: Row) -> None:
@@ -161,9 +153,9 @@ def _is_runs(runs: Runs, most: int) -> bool:
 
 def _product(box: Box, m: int) -> int:
     """Return the number of sequences in a box, exceptions included."""
-    every = math.prod(map(size, box.positions))
-    without_m = math.prod(size(runs) - (runs[-1] == m) for runs in box.positions)
-    return every - without_m if box.contains_max else every
+    sizes = [_mask(runs).bit_count() for runs in box.positions]
+    without_m = math.prod(n - (runs[-1] == m) for n, runs in zip(sizes, box.positions, strict=True))
+    return math.prod(sizes) - (without_m if box.contains_max else 0)
 
 
 def _meet(box: Box, cell: Cell, m: int) -> bool:

@@ -122,7 +122,7 @@ def fails(model: Model, view: Terms, entry: Entry, sequence: Tokens, x: int) -> 
     (That is a tie of the reals; an execution may round it either way.)
     """
     whole = (*sequence, entry.q)
-    if sum((view.low[p][t] for p, t in enumerate(whole)), arb(0)) >= 0:
+    if sum(view.low[p][t] for p, t in enumerate(whole)) >= 0:
         return True
     if model.executed:
         return False

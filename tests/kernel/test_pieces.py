@@ -224,10 +224,38 @@ def test_a_tie_fails_and_a_sum_below_zero_does_not() -> None:
     assert fails(tied, view, entry, (2, 1), 0)
     assert fails(tied, view, entry, (2, 0), 0)
     assert not fails(tied, view, entry, (1, 1), 0)
+    tied.executed = True
+    assert fails(tied, view, entry, (2, 1), 0), "a sum that is certainly not below 0"
+    tied.executed = False
     view.low = [[number - 1 for number in row] for row in view.low]
     assert fails(tied, view, entry, (2, 1), 0), "a tie is recognised whatever the enclosures"
     tied.executed = True
     assert not fails(tied, view, entry, (2, 1), 0), "but not in executions"
+
+
+def slanted(outputs: list[list[int]], token: list[int], place: list[int]) -> Model:
+    """The same, with the score ``token[t] + place[p]`` for every query."""
+    small = flat(outputs, k=len(place))
+    small.token, small.place = [token] * len(token), [place] * len(token)
+    return small
+
+
+def test_only_terms_with_equal_scores_cancel_exactly() -> None:
+    """Gains at three positions that add up to 0: a tie if their scores are equal, and else not."""
+    entry = Entry(0, 2, "sets")
+    cancelling = slanted([[0, 0, 0], [-1, 0, 0], [1, 0, 0]], [0, 3, 2], [0, 1, 5])
+    view = Terms(cancelling, entry, 0, 64)
+    # scores 3 + 0 and 2 + 1 are equal, 2 + 0 and 3 + 1 are not
+    wider = [[number - 1 for number in row] for row in view.low]
+    view.low = wider
+    assert fails(cancelling, view, entry, (1, 2), 0)
+    assert not fails(cancelling, view, entry, (2, 1), 0)
+    moved = slanted([[0, 0, 0], [-3, 0, 0], [1, 0, 0]], [0, 3, 2], [0, 1, 5])
+    moved.pvou = [[0, 2, 0], [0, 0, 0], [0, 0, 0]]
+    view = Terms(moved, entry, 0, 64)
+    view.low = wider
+    assert fails(moved, view, entry, (1, 2), 0), "−3 from the token, 1 and 2 more from the second position"
+    assert not fails(moved, view, entry, (2, 1), 0)
 
 
 def test_decide_names_the_class_the_token_and_the_sequence() -> None:
