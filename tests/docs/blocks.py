@@ -2,7 +2,8 @@
 
 Each block is of one kind, named by the word after its fence:
 
-* `python`: executed; the blocks of a page share one namespace and one empty folder.
+* `python`: executed; the blocks of a page share one namespace and one empty folder. One with a title,
+  `python title="folder/name.py"`, is written to that file instead.
 * `console`: lines that start with `$ ` are run by bash in that folder and must exit 0; the lines below a
   command, if there are any, must be what it prints (stdout and stderr together).
 * `pycon`: an interactive session, run by doctest.
@@ -31,13 +32,17 @@ class PageError(Exception):
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: its kind, text and first line; whether only blank lines part it from the one above."""
+    """A fenced block: its kind, text and first line; whether only blank lines part it from the one above.
+
+    `file` is the file it is written to, empty if it is none.
+    """
 
     page: str
     line: int
     kind: str
     text: str
     directly_below: bool
+    file: str = ""
 
     @property
     def where(self) -> str:
@@ -54,6 +59,7 @@ class Command:
 
 
 _FENCE = re.compile(r"^(?P<indent>\s*)(?P<fence>`{3,}|~{3,})\s*(?P<info>[^`]*)$")
+_TITLE = re.compile(r'title="(?P<file>[^"]*)"')
 
 
 def _check_indented(page: str, lines: list[str]) -> None:
@@ -81,7 +87,8 @@ def blocks_of(page: str, source: str) -> Iterator[Block]:
             raise PageError(f"{page}:{start}: this block is never closed; end it with {fence}")
         text = "".join(line[indent:] + "\n" for line in lines[start:number])
         kind = (opening["info"].split() or [""])[0].lstrip("{.").rstrip("}")
-        block = Block(page, start, kind, text, since_block == "")
+        title = _TITLE.search(opening["info"])
+        block = Block(page, start, kind, text, since_block == "", title["file"] if title else "")
         _check(block)
         yield block
         outside[start - 1 : number + 1] = [""] * (number + 2 - start)
@@ -97,6 +104,8 @@ _LOOKS_LIKE_CODE = re.compile(
 def _check(block: Block) -> None:
     if block.kind not in KINDS:
         raise PageError(f"{block.where}: unknown kind of block {block.kind!r}; use one of {', '.join(KINDS)}")
+    if block.file and (block.kind != "python" or not re.fullmatch(r"(\w+/)*\w+\.py", block.file)):
+        raise PageError(f"{block.where}: title {block.file!r} must be a Python file below the page's folder")
     if block.kind == "text":
         for line in block.text.splitlines():
             if _LOOKS_LIKE_CODE.match(line):

@@ -37,6 +37,8 @@ BROKEN = {
     "JSON that does not parse": _page(("json", "{")),
     "TOML that does not parse": _page(("toml", "= 1")),
     "code that is only indented": "Words:\n\n    $ certkit prove x\n",
+    "a file outside the page's folder": _page(('python title="../x.py"', "x = 1")),
+    "a file that is no Python file": _page(('console title="x.py"', "$ true")),
     "a block that never ends": "```python\nprint(1)\n",
 }
 
@@ -53,6 +55,8 @@ def test_blocks_share_their_folder_and_names(tmp_path: Path) -> None:
         ("console", "$ echo hello > made.txt"),
         ("python", "assert Path('made.txt').read_text() == 'hello\\n'\nx += 1"),
         ("pycon", ">>> x\n42"),
+        ('python title="sub/told.py"', "raise SystemExit('written, not run')"),
+        ("console", "$ cat sub/told.py\nraise SystemExit('written, not run')"),
         ("console", "$ cat made.txt; echo one \\\n    two\nhel…\n…\none two"),
     )
     assert _run(source, tmp_path).namespace["x"] == 42

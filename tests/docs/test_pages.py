@@ -33,7 +33,8 @@ NOT_RUN = {
 _INSTALL = "python -m pip install --quiet --no-deps --no-build-isolation --disable-pip-version-check"
 
 INSTEAD = {
-    "pip install -e ./my_strategy": f"{_INSTALL} --target plugins ./my_strategy",
+    "pip install -e ./my_strategy": f"{_INSTALL} --target plugins ./my_strategy"
+    " && ln -sf ../my_strategy/my_strategy.py plugins/",
     "pytest my_strategy/test_my_strategy.py": "pytest -q my_strategy/test_my_strategy.py -k audited",
 }
 """Commands run a little differently: installed into the page's folder instead of the environment, and the
@@ -90,7 +91,11 @@ class Page:
             self._session(block)
         self.printed = printed
 
-    def _python(self, block: Block) -> str:
+    def _python(self, block: Block) -> str | None:
+        if block.file:
+            (self.folder / block.file).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / block.file).write_text(block.text, encoding="utf-8")
+            return None
         code = compile("\n" * block.line + block.text, block.page, "exec")
         out = io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.chdir(self.folder):
