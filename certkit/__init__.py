@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from certkit.interval import where as where
     from certkit.kernel import Verdict as Verdict
     from certkit.kernel import audit as audit
+    from certkit.task import Task as Task
 
 _HOME = {
     "Interval": "certkit.interval",
@@ -39,6 +40,7 @@ _HOME = {
     "Claim": "certkit.certificate",
     "Certificate": "certkit.certificate",
     "Estimate": "certkit.certificate",
+    "Task": "certkit.task",
     "Verdict": "certkit.kernel",
     "audit": "certkit.kernel",
     "combine": "certkit.combining",

@@ -29,7 +29,7 @@ def check_same_subject(first: Certificate, second: Certificate) -> None:
         a, b = getattr(first.claim, field), getattr(second.claim, field)
         if a != b:
             raise MismatchError(
-                f"the certificates differ in {field}: {a} and {b}; they must be about one model"
+                f"the certificates differ in {field}: {a} and {b}; they must be about one model and task"
             )
 
 

@@ -31,6 +31,7 @@ from certkit.certificate import (
 from certkit.fileformat import CertificateError, canonical, decode, dyadic, encode, load, seal, wide_int
 from certkit.kernel.reader import read_certificate
 from certkit.kernel.verdict import Finding
+from tests.tasks.support import tasks
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 positive = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
@@ -86,7 +87,8 @@ def certificates(draw: st.DrawFn) -> Certificate:
     content = CertifiedSet(k, vocab, tuple(draw(entries(q, m, k, vocab)) for q, m in chosen))
     least, most = content.correct_at_least, content.correct_at_most
     upper = most if draw(st.booleans()) and least <= most else None
-    claim = Claim(k, vocab, draw(st.sampled_from(["0" * 64, "a1" * 32])), least, upper)
+    digest = draw(st.sampled_from(["0" * 64, "a1" * 32]))
+    claim = Claim(k, vocab, digest, least, upper, task=draw(tasks(vocab)))
     json = st.recursive(
         st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=5),
         lambda inner: st.lists(inner, max_size=3).map(tuple) | st.dictionaries(st.text(max_size=3), inner),
@@ -121,6 +123,8 @@ def test_the_auditors_reader_reads_the_same(
         cert.claim.vocab,
         cert.claim.model_sha256,
     )
+    task = cert.claim.task
+    assert statement.task == (None if task.is_max_of_k else (task.order, task.labels))
     assert statement.correct_at_least == cert.claim.correct_at_least
     assert statement.correct_at_most == cert.claim.correct_at_most
     assert [(e.q, e.m) for e in content] == [(e.q, e.m) for e in cert.content.entries]
