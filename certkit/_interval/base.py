@@ -63,13 +63,37 @@ def check_no_nan(x: Tensor, name: str) -> None:
         raise ValueError(f"{name}: NaN at index {first_index(bad)}; an interval bound must be a number")
 
 
+_TINY, _ONE, _U = 2.0**-1074, 1.0, 2.0**-53  # not constants to the compiler: multiplied and added when asked
+
+
+def check_this_thread() -> None:
+    """Refuse a thread whose floats flush subnormals to zero or are not rounded to nearest.
+
+    A few operations of Python's floats, which share the processor's control register with torch's on the CPU;
+    ``certkit doctor`` examines all threads and devices. Called where intervals are made.
+
+    Raises:
+        EnvironmentRefused: naming what is wrong.
+    """
+    nearest = _ONE + _U == _ONE and -_ONE - _U == -_ONE and _ONE + 1.5 * _U > _ONE
+    if _TINY * _ONE == 0.0 or not nearest:
+        from certkit.environment import EnvironmentRefused
+
+        raise EnvironmentRefused(
+            "this thread flushes subnormals to zero or does not round to nearest, so no bound would hold; "
+            "call torch.set_flush_denormal(False), and run `certkit doctor`"
+        )
+
+
 def to_float64(value: object, name: str, device: torch.device | None = None) -> Tensor:
     """A float64 tensor with exactly the values given (infinities included), or an error that says why not.
 
     Raises:
         TypeError: a dtype or type whose values are not real numbers.
         ValueError: NaN (naming the index), an integer that float64 cannot hold, a tensor that requires grad.
+        EnvironmentRefused: see `check_this_thread`.
     """
+    check_this_thread()
     if isinstance(value, Tensor):
         tensor = _checked_tensor(value, name)
     elif isinstance(value, bool | int | float):

@@ -13,6 +13,8 @@ import torch
 
 import certkit
 from certkit import Interval
+from certkit._interval import base
+from certkit.environment import EnvironmentRefused
 from certkit.testing.intervals import floats_like, members_of, random_intervals
 
 
@@ -73,7 +75,7 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: some(2) + "1", TypeError, "unsupported operand"),
     (lambda: some(2) + torch.tensor([1.0, float("nan")]), ValueError, "NaN"),
     (lambda: some(2) + float("inf"), ValueError, "infinity"),
-    (lambda: some(2) + some(3), RuntimeError, "broadcast"),
+    (lambda: some(2) + some(3), RuntimeError, "must match the size"),
     (lambda: some(2, 3) @ some(2, 3), RuntimeError, "shapes"),
     (lambda: torch.median(some(3)), TypeError, "median"),
     (lambda: torch.add(some(2), 1, alpha=2), TypeError, "alpha"),
@@ -93,6 +95,20 @@ def test_bad_input_is_refused_with_a_reason(case: int) -> None:
     act, error, message = BAD[case]
     with pytest.raises(error, match=message):
         act()
+
+
+def test_a_thread_that_flushes_subnormals_is_refused(flush_denormal: None) -> None:
+    made = Interval._unchecked(torch.ones(2), torch.ones(2))
+    for act in (lambda: Interval.exact(1.0), lambda: Interval.hull(0, 1), lambda: made + torch.ones(2)):
+        with pytest.raises(EnvironmentRefused, match="flushes subnormals"):
+            act()
+
+
+def test_a_thread_that_rounds_another_way_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounded upward 1 + u is above 1, rounded downward -1 - u is below -1; 1 + 2u is so in every mode."""
+    monkeypatch.setattr(base, "_U", 2.0**-52)
+    with pytest.raises(EnvironmentRefused, match="round to nearest"):
+        Interval.exact(1.0)
 
 
 def test_balls_contain_their_ends() -> None:
