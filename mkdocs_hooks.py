@@ -37,13 +37,33 @@ _WIDE = 30
 """Formulas in a line that are longer than this may be wider than a phone: there they scroll."""
 
 
-def _mathml(match: re.Match[str]) -> str:
-    kind, source = match[1], html.unescape(match[2]).strip()
-    result = convert(source, display="block" if kind == "div" else "inline")
+def _parts(source: str) -> list[str]:
+    r"""The parts of a displayed formula that a `\qquad` outside all braces and environments separates."""
+    parts, depth = [""], 0
+    for token in re.split(r"(\\begin\b|\\end\b|\\left\b|\\right\b|\\qquad\b|\\[{}]|[{}])", source):
+        depth += token in ("{", r"\begin", r"\left")
+        depth -= token in ("}", r"\end", r"\right")
+        if token == r"\qquad" and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += token
+    return [part for part in parts if part.strip()]
+
+
+def _converted(source: str, display: str) -> str:
+    result = convert(source, display=display)
     if "\\" in result:
         raise PluginError(f"formula {source!r}: unknown command in {result!r}")
-    wide = " wide" if kind == "span" and len(source) > _WIDE else ""
-    return f'<{kind} class="formula{wide}">{result}</{kind}>'
+    return result
+
+
+def _mathml(match: re.Match[str]) -> str:
+    """A formula in a line; or a displayed one, whose parts stand side by side where there is room."""
+    kind, source = match[1], html.unescape(match[2]).strip()
+    if kind == "div":
+        return f'<div class="formula">{"".join(_converted(part, "block") for part in _parts(source))}</div>'
+    wide = " wide" if len(source) > _WIDE else ""
+    return f'<span class="formula{wide}">{_converted(source, "inline")}</span>'
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
