@@ -11,6 +11,8 @@ from flint import arb, ctx
 from certkit.kernel import execution
 from certkit.kernel.execution import Execution
 from certkit.kernel.model import Attention, Model, align
+from certkit.kernel.reader import Entry
+from certkit.kernel.sets import Terms, enclose
 from certkit.kernel.verdict import Finding
 from certkit.kernel.weights import Matrix, Weights, read_weights
 from tests.support.certs import saved
@@ -186,3 +188,15 @@ def test_weights_of_attention_are_enclosed(weights: Weights) -> None:
 def test_one_common_exponent() -> None:
     tables, exponent = align(Matrix([[1, -3]], 2), Matrix([[5]], 0))
     assert (tables, exponent) == ([[[1, -3]], [[20]]], 2)
+
+
+def test_terms_of_executions_use_the_most_above_and_the_least_below(weights: Weights) -> None:
+    executed, entry = Execution(weights), Entry(1, 2, "sets")
+    view = Terms(executed, entry, 0, 64)
+    for sign, bounds in ((1, view.high), (-1, view.low)):
+        tokens, places = executed.gains(1, 2, 0, sign)
+        attention = Attention(executed, 1, 2, 64)
+        for p, t in product(range(executed.k), range(3)):
+            ball = attention.token[t] * attention.place[p] * (tokens[t] + places[p])
+            assert bounds[p][t] == (ball.upper() if sign > 0 else ball.lower())
+            assert enclose(executed, entry, 0, 64, sign)[p][t].overlaps(ball)

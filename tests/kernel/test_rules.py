@@ -1,0 +1,265 @@
+"""What the rules answer where they are not sure, how they raise the precision, and what is made of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flint import ctx
+
+from certkit.fileformat import encode
+from certkit.kernel import Verdict, audit, counts, sets, tails
+from certkit.kernel import __main__ as command
+from certkit.kernel.audit import Outcome, decide
+from certkit.kernel.counts import check_count, recount
+from certkit.kernel.model import Model
+from certkit.kernel.reader import Box, Cell, Entry, Row
+from certkit.kernel.sets import PRECISIONS, never_fails
+from certkit.kernel.tails import check_tail, tail_bound
+from certkit.kernel.verdict import Finding
+from tests.kernel.test_pieces import flat, slanted
+from tests.kernel.test_truth import whole_content
+from tests.support.certs import certificate, document, saved, write
+from tests.support.models import Kind, Sizes, tiny_model
+
+WRONG = [[1, -9, 0], [1, -9, 0], [9, -9, 0]]
+
+
+def narrow() -> Model:
+    """Token 1 twice and token 2 once add up to −10, out of terms of 2^200 with inexact weights."""
+    far = -(2**300)
+    model = slanted([[far, far, 0], [2**200, far, 0], [-(2**201) - 10, far, 0]], [1, 0, 0], [0, 0, 0])
+    model.eupu = [[0] * 3] * 3
+    return model
+
+
+def finding_of(model: Model, entry: Entry, confirm: bool = False) -> Finding:
+    found = decide(model, entry, confirm).finding
+    assert found is not None
+    return found
+
+
+def test_the_precision_is_raised_until_it_is_enough() -> None:
+    cell, box = Cell(1, (1, 1)), Box(((2, 2), (1, 1)), False, ())
+    assert decide(narrow(), Entry(1, 2, "sets", (cell,)), False) == Outcome(2, 256, None)
+    assert decide(narrow(), Entry(1, 2, "sets", (), (box,)), False) == Outcome(1, 256, None)
+
+
+def test_missing_rows_tell_the_precision_they_needed() -> None:
+    model = narrow()
+    assert never_fails(model, Entry(1, 2, "tails"), 0) == 256
+    assert never_fails(model, Entry(1, 2, "tails"), 1) == 64
+    assert decide(model, Entry(1, 2, "tails"), False) == Outcome(5, 256, None)
+    row = Row(0, (0.0,), 5, 0)
+    assert decide(model, Entry(1, 2, "tails", rows=(row,)), False) == Outcome(0, 64, None)
+    assert decide(model, Entry(1, 2, "bounds", rows=(row._replace(others=(1,)),)), False).bits == 64
+
+
+@pytest.mark.parametrize("part", [Cell(1, (1, 1)), Box(((2, 2), (1, 1)), False, ())])
+def test_what_stays_open_is_undecided(part: Cell | Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sets, "PRECISIONS", (64, 128))
+    entry = Entry(1, 2, "sets")
+    entry = entry._replace(cells=(part,)) if isinstance(part, Cell) else entry._replace(boxes=(part,))
+    outcome = decide(narrow(), entry, False)
+    found = outcome.finding
+    assert found is not None
+    assert (outcome.correct, found.verdict, found.rule) == (0, "undecided", "cell" if entry.cells else "box")
+    assert found.where == f"q=1 m=2: {part}, x=0"
+    assert found.counterexample is None
+    assert outcome.bits == 64, "a class that is not proved needed no precision"
+
+
+def test_exceptions_are_confirmed_refuted_or_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = flat(WRONG)
+    listed = Entry(0, 2, "sets", (), (Box(((0, 2), (2, 2)), False, ((0, 2), (1, 2), (2, 2))),))
+    assert decide(model, listed, True) == Outcome(0, 64, None)
+    right = flat([[-9, -9, 0], [1, -9, 0], [9, -9, 0]])
+    found = finding_of(right, listed, confirm=True)
+    assert (found.verdict, found.rule) == ("refuted", "exception")
+    assert found.where == "q=0 m=2: exception (0, 2) is correct"
+    assert decide(right, listed, False).finding is None
+    model = narrow()
+    one = Entry(1, 2, "sets", (), (Box(((2, 2), (1, 1)), False, ((2, 1),)),))
+    assert finding_of(model, one, confirm=True).where == "q=1 m=2: exception (2, 1) is correct"
+    monkeypatch.setattr(sets, "PRECISIONS", (64, 128))
+    found = finding_of(model, one, confirm=True)
+    assert (found.verdict, found.rule) == ("undecided", "exception")
+    assert found.where == "q=1 m=2: exception (2, 1) may be correct"
+    two = Entry(1, 2, "sets", (), (Box(((2, 2), (1, 2)), False, ((2, 1), (2, 2))),))
+    assert finding_of(model, two, confirm=True).where == "q=1 m=2: exception (2, 2) is correct"
+
+
+def test_a_certified_sequence_beside_an_exception_is_found() -> None:
+    model = flat(WRONG)
+    listed = tuple((a, b) for a in range(3) for b in (0, 1))
+    entry = Entry(2, 2, "sets", (), (Box(((0, 2), (0, 2)), False, listed),))
+    for confirm in (False, True):
+        found = finding_of(model, entry, confirm)
+        assert (found.verdict, found.rule, found.where) == ("refuted", "box", "q=2 m=2: x=0 is not beaten")
+        assert found.counterexample is not None
+        assert found.counterexample[1:] == (2, 2)
+
+
+# --------------------------------------------------------------------------------- tails and counts
+
+
+def test_a_tail_needs_the_digits_of_its_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = flat(WRONG, k=60)
+    entry = Entry(2, 2, "tails", shift=0.0)
+    multiplier = (2.0**-30,)
+    bound = tail_bound(model, entry, Row(0, multiplier, 0, 0), 512)
+    floor = bound.floor().unique_fmpz()
+    assert floor is not None
+    exact = int(floor)
+    assert exact > 2**90
+    assert check_tail(model, entry, Row(0, multiplier, exact, 0)) == 128
+    assert check_tail(model, entry, Row(0, multiplier, 2 * exact, 0)) == 64
+    for short in (exact - 1, exact // 2):
+        with pytest.raises(Finding) as caught:
+            check_tail(model, entry, Row(0, multiplier, short, 0))
+        assert (caught.value.verdict, caught.value.rule) == ("refuted", "tail")
+        assert caught.value.where == f"q=2 m=2 x=0: failing_at_most={short}"
+    monkeypatch.setattr(tails, "PRECISIONS", (64,))
+    with pytest.raises(Finding) as caught:
+        check_tail(model, entry, Row(0, multiplier, exact, 0))
+    assert (caught.value.verdict, caught.value.rule) == ("undecided", "tail")
+    assert caught.value.where == f"q=2 m=2 x=0: failing_at_most={exact}"
+
+
+def test_a_count_says_what_it_recounted(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = flat(WRONG)
+    entry = Entry(0, 2, "counts")
+    row = Row(0, (1.0, 0.0), 5, 5)
+    assert recount(model, entry, row, 64) == (5, 5)
+    assert check_count(model, entry, row) == 64
+    for most, least in ((4, 0), (6, 6), (4, 4)):
+        with pytest.raises(Finding) as caught:
+            check_count(model, entry, Row(0, (1.0, 0.0), most, least))
+        assert (caught.value.verdict, caught.value.rule) == ("refuted", "count")
+        assert caught.value.where == f"q=0 m=2 x=0: failing between {least} and {most}, recounted 5 to 5"
+    monkeypatch.setattr(counts, "MAX_BINS", 1)
+    with pytest.raises(Finding) as caught:
+        check_count(model, entry, Row(0, (2.0**-20, 0.0), 5, 5))
+    assert (caught.value.verdict, caught.value.rule) == ("undecided", "count")
+    assert caught.value.where == "q=0 m=2 x=0: with 2048 bits and at most 1 bins"
+
+
+def test_a_count_takes_the_bits_it_needs() -> None:
+    """Bins of width 1 for terms of 2^200: their sums are off by bins until there are bits enough."""
+    entry = Entry(2, 2, "counts", shift=0.25)
+    assert recount(narrow(), entry, Row(0, (1.0, 0.0), 0, 0), 64) == (0, 9)
+    assert check_count(narrow(), entry, Row(0, (1.0, 0.0), 0, 0)) == 256
+
+
+def test_bins_are_limited_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = flat([[5, -9, 0], [0, -9, 0], [-7, -9, 0]])
+    entry, row = Entry(2, 2, "counts"), Row(0, (1.0, 0.0), 0, 0)
+    model.eupu = [[0] * 3] * 3
+    # the largest sum is 5 + 5 − 7: four bins, 0 to 3
+    monkeypatch.setattr(counts, "MAX_BINS", 4)
+    assert recount(model, entry, row, 64) == (1, 1)
+    monkeypatch.setattr(counts, "MAX_BINS", 3)
+    assert recount(model, entry, row, 64) == (0, 9)
+    assert recount(model, entry, row, 64, inward=True) == (9, 0)
+
+
+# --------------------------------------------------------------------------------------- the audit
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[str, str]:
+    model = tiny_model(Kind.SKILLED, Sizes(2, 2), 1)
+    return write(encode(certificate(model, whole_content(model))), tmp_path), saved(model, tmp_path)
+
+
+UNSURE, FALSE = Finding("undecided", "box", "here"), Finding("refuted", "cell", "there", (0, 1))
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "answer"),
+    [
+        ([(3, 64, None), (4, 256, None), (5, 128, None)], ("verified", "all", "", 12, 256, None)),
+        ([(3, 64, None), (0, 64, UNSURE), (5, 128, None)], ("undecided", "box", "here", 8, 128, None)),
+        ([(0, 64, UNSURE), (0, 64, FALSE), (5, 128, None)], ("refuted", "cell", "there", 0, 64, (0, 1))),
+        ([(0, 64, FALSE), (0, 64, UNSURE), (5, 128, None)], ("refuted", "cell", "there", 0, 64, (0, 1))),
+    ],
+)
+def test_one_answer_is_made_of_all_classes(
+    outcomes: list[Any], answer: tuple[Any, ...], files: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting, asked = list(outcomes), []
+
+    def canned(model: Model, entry: Entry, confirm: bool) -> Outcome:
+        asked.append(confirm)
+        return Outcome(*waiting.pop(0))
+
+    monkeypatch.setitem(audit.__globals__, "decide", canned)
+    found = audit(*files)
+    got = (found.verdict, found.rule, found.where, found.audited_correct, found.precision_bits)
+    assert (*got, found.counterexample) == answer
+    assert (found.total, found.sampled) == (4, None)
+    assert 0 < found.seconds < 100
+    assert not any(asked)
+
+
+def test_exceptions_are_confirmed_for_an_upper_claim_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, asked = tiny_model(Kind.SKILLED, Sizes(2, 2), 1), []
+
+    def canned(model: Model, entry: Entry, confirm: bool) -> Outcome:
+        asked.append(confirm)
+        return Outcome(0, 64, None)
+
+    monkeypatch.setitem(audit.__globals__, "decide", canned)
+    path = write(document(certificate(model, whole_content(model), upper=True)), tmp_path)
+    assert audit(path, saved(model, tmp_path)).verdict == "verified"
+    assert asked == [True] * 3
+
+
+def test_the_answer_is_printed_line_by_line() -> None:
+    task = {"order": (1, 0), "labels": (0, 1)}
+    full = Verdict("refuted", "cell", "q=0 m=2: x=0", 12, 64, None, 128, 1.26, (0, 1, 2), "ab" * 32, task)
+    assert command._describe("x.cert", full).splitlines() == [
+        "certificate     x.cert",
+        "verdict         refuted",
+        "task order      1 0",
+        "task labels     0 1",
+        "rule            cell: q=0 m=2: x=0",
+        "counterexample  0 1 2  (misclassified)",
+        "audited         12 of 64 sequences proved correct",
+        "precision       128 bits at most",
+        "seconds         1.3",
+        "auditor         sha256 " + "ab" * 32,
+    ]
+    bare = Verdict("verified", "all", "", 0, 0, None, 64, 0.0, None, "ab" * 32)
+    assert command._describe("y", bare).splitlines() == [
+        "certificate     y",
+        "verdict         verified",
+        "precision       64 bits at most",
+        "seconds         0.0",
+        "auditor         sha256 " + "ab" * 32,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "line"),
+    [
+        (["verified", "verified"], "s VERIFIED"),
+        (["verified", "sampled"], "s SAMPLED 3/10"),
+        (["sampled", "sampled"], "s SAMPLED 6/20"),
+        (["sampled", "undecided"], "s NOT VERIFIED"),
+        (["refused"], "s NOT VERIFIED"),
+    ],
+)
+def test_the_last_line_is_about_all_certificates(kinds: list[str], line: str) -> None:
+    drawn = {"sampled": (3, 10)}
+    verdicts = [Verdict(kind, "", "", 0, 0, drawn.get(kind), 64, 0.0, None, "") for kind in kinds]
+    assert command._last_line(verdicts) == line
+
+
+def test_precisions_double() -> None:
+    assert PRECISIONS == (64, 128, 256, 512, 1024, 2048, 4096)
+    assert PRECISIONS[:-1] == counts.PRECISIONS
+    assert ctx.prec <= 4096

@@ -1,0 +1,160 @@
+"""The search for open members, against all members one by one; and what it must not spend."""
+
+from __future__ import annotations
+
+import builtins
+import math
+import random
+from itertools import product
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from certkit.kernel import sets
+from certkit.kernel.audit import decide
+from certkit.kernel.model import Model
+from certkit.kernel.reader import Box, Cell, Entry
+from certkit.kernel.sets import Terms, never_fails, open_members, plainly_correct
+from certkit.kernel.verdict import Finding
+from tests.kernel.test_pieces import _part, _sequences, flat, slanted
+
+
+def varied(rng: random.Random, vocab: int, k: int) -> Model:
+    """Equal scores, and small integers that differ by token, by position and by query."""
+    model = flat([[0] * vocab for _ in range(vocab)], k)
+    model.evou = [[rng.randint(-4, 3) for _ in range(vocab)] for _ in range(vocab)]
+    model.pvou = [[rng.randint(-2, 2) for _ in range(k)] for _ in range(vocab)]
+    model.eupu = [[rng.randint(-1, 1) for _ in range(vocab)] for _ in range(vocab)]
+    return model
+
+
+def _sum(model: Model, entry: Entry, sequence: tuple[int, ...], x: int) -> int:
+    tokens, places = model.gains(entry.q, entry.m, x)
+    return sum(tokens[t] + places[p] for p, t in enumerate((*sequence, entry.q)))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_exactly_the_open_members_are_found_without_a_dead_end(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng, lengths = random.Random(seed), [0]
+    sorts: list[int] = []
+
+    def counted(value: Any) -> int:
+        lengths[0] += type(value) is tuple
+        return builtins.len(value)
+
+    def noted(*arguments: Any, **named: Any) -> Any:
+        sorts.append(1)
+        return builtins.sorted(*arguments, **named)
+
+    monkeypatch.setattr(sets, "len", counted, raising=False)
+    monkeypatch.setattr(sets, "sorted", noted, raising=False)
+    some = none = 0
+    for _ in range(60):
+        m, others = rng.randint(1, 4), rng.randint(1, 3)
+        q = rng.randint(0, m)
+        model, entry = varied(rng, m + 1, others + 1), Entry(q, m, "sets")
+        part = _part(rng, q, m, others)
+        members = _sequences(part, m, others)
+        wanted = {s for s in members if _sum(model, entry, s, 0) >= 0}
+        view = Terms(model, entry, 0, 64)
+        lengths[0] = 0
+        sorts.clear()
+        found = list(open_members(view, entry, part))
+        assert len(found) == len(set(found))
+        assert set(found) == wanted
+        # each prefix of a member found is looked at once: twice its length is asked, once that of a member
+        prefixes = {s[:i] for s in wanted for i in range(others)}
+        assert lengths[0] == 2 * len(prefixes) + len(wanted)
+        assert bool(sorts) == bool(wanted)
+        if wanted and isinstance(part, Box) and not part.contains_max:
+            assert _sum(model, entry, found[0], 0) == max(_sum(model, entry, s, 0) for s in wanted)
+        some, none = some + bool(wanted), none + (not wanted)
+    assert min(some, none) > 5
+
+
+@pytest.mark.parametrize("large", [1, 2])
+def test_sums_that_lose_digits_are_rounded_up(large: int) -> None:
+    """2^100 + 1 − 2^100 is not below 0, though 64 bits do not hold the first sum; token 2 is m."""
+    for first, second in ((large, 3 - large), (3 - large, large)):
+        gain = {large: 2**100, 3 - large: 1}
+        model = flat([[0, 0, 0]] * 3)
+        model.evou = [[-(2**100), gain[1], gain[2]], [0] * 3, [0] * 3]
+        entry = Entry(0, 2, "sets")
+        model.eupu = [[0] * 3] * 3
+        view = Terms(model, entry, 0, 64)
+        box = Box(((first, first), (second, second)), False, ())
+        assert list(open_members(view, entry, box)) == [(first, second)]
+        assert decide(model, Entry(0, 2, "sets", (), (box,)), False).finding is not None
+    cell = Cell(1, (1, 1))
+    assert set(open_members(view, entry, cell)) == {(1, 2), (2, 1)}
+
+
+def test_a_certified_sequence_behind_exceptions_is_found() -> None:
+    """All others have larger sums and are excepted."""
+    model = flat([[1, -9, 0], [2, -9, 0], [9, -9, 0]])
+    listed = tuple((a, b) for a in range(3) for b in range(3) if (a, b) != (0, 0))
+    entry = Entry(2, 2, "sets", (), (Box(((0, 2), (0, 2)), False, listed),))
+    for confirm in (False, True):
+        found = decide(model, entry, confirm).finding
+        assert found is not None
+        assert (found.verdict, found.counterexample) == ("refuted", (0, 0, 2))
+
+
+def test_a_tie_is_refuted_at_the_first_precision() -> None:
+    model = slanted([[0, 0, 0], [-1, -9, 0], [1, -9, 0]], [0, 3, 2], [0, 1, 5])
+    model.eupu = [[0] * 3] * 3
+    entry = Entry(0, 2, "sets", (), (Box(((1, 1), (2, 2)), False, ()),))
+    outcome = decide(model, entry, False)
+    assert outcome.finding is not None
+    assert (outcome.finding.verdict, outcome.finding.counterexample) == ("refuted", (1, 2, 0))
+    listed = Entry(0, 2, "sets", (), (Box(((1, 1), (2, 2)), False, ((1, 2),)),))
+    assert decide(model, listed, True).finding is None
+
+
+def _corners(number: int, *ends: tuple[int, int]) -> int:
+    """The largest product of a number and one factor within each pair of ends."""
+    return max(number * math.prod(factors) for factors in product(*ends))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_quick_bound_takes_the_end_of_each_weight_that_is_worse(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng, answers = random.Random(seed), set()
+    for _ in range(400):
+        m, others = rng.randint(1, 3), rng.randint(1, 3)
+        q = rng.randint(0, m)
+        model, asked = varied(rng, m + 1, others + 1), []
+        tokens, places = model.gains(q, m, 0)
+        by_token = [(low, low + rng.randint(0, 2)) for low in (rng.randint(1, 3) for _ in range(m + 1))]
+        by_place = [(low, low + rng.randint(0, 2)) for low in (rng.randint(1, 3) for _ in range(others + 1))]
+
+        def weights(*arguments: Any, given: Any = (by_token, by_place), asked: list[Any] = asked) -> Any:
+            asked.append(arguments)
+            return SimpleNamespace(ends=given)
+
+        monkeypatch.setattr(sets, "attention", weights)
+        term = [
+            [_corners(gain + max(places), by_token[t], by_place[p]) for t, gain in enumerate(tokens)]
+            for p in range(others + 1)
+        ]
+        best = sum(max(row) for row in term[:-1]) + term[-1][q]
+        if q < m:
+            best += max(row[m] - max(row) for row in term[:-1])
+        assert plainly_correct(model, Entry(q, m, "sets"), 0) == (best < 0)
+        assert asked == [(model, q, m, 64)]
+        answers.add((q < m, best < 0))
+    assert len(answers) == 4
+
+
+def test_a_missing_row_is_about_the_whole_class() -> None:
+    """With q = m no other m is needed: here only the sequence without one fails."""
+    model = flat([[30, -99, 0], [-99, -99, 0], [-20, -99, 0]])
+    model.eupu = [[0] * 3] * 3
+    with pytest.raises(Finding) as caught:
+        never_fails(model, Entry(2, 2, "tails"), 0)
+    assert caught.value.counterexample == (0, 0, 2)
+    assert never_fails(model, Entry(1, 2, "tails"), 0) == 64
