@@ -140,10 +140,13 @@ class Executor:
         return mix(self._product(rows, self._product(w["W_V"], w["W_O"])))
 
 
-def executors(seed: int) -> list[Executor]:
-    """Every order with every association; exponentials from correctly rounded to poor."""
+def executors(seed: int, worst_ulps: int = WORST_EXP_ULPS) -> list[Executor]:
+    """Every order with every association; exponentials from correctly rounded to poor.
+
+    Three consecutive seeds combine each of them with each quality of the exponential.
+    """
     return [
-        Executor(order, association, bool((i + j) % 2), (0, 1, WORST_EXP_ULPS)[(i + j + seed) % 3], seed)
+        Executor(order, association, bool((i + j) % 2), (0, 1, worst_ulps)[(i + j + seed) % 3], seed)
         for i, order in enumerate(Order)
         for j, association in enumerate(Association)
     ]

@@ -248,7 +248,7 @@ def _run(plan: CheckPlan, done: set[tuple[Key, str]]) -> Iterator[list[Checked]]
                 yield future.result()
         except BrokenProcessPool as error:
             raise StrategyError(
-                "a worker process died: out of memory, or a strategy crashed the interpreter; "
+                "a worker process ended: it was killed, or a strategy crashed the interpreter; "
                 "--workers 1 shows which"
             ) from error
         finally:

@@ -15,9 +15,11 @@ from proofs.attack import attack as attacked
 def attack(
     certificate: Path, model: Path, /, *, tries: int = 100_000, seed: int = 0, json: bool = False
 ) -> Exit:
-    """Search the certified sequences for one the model gets wrong, and decide what is found exactly.
+    """Search the certified sequences for one the model gets wrong, in the semantics of the certificate.
 
-    Finding none proves nothing: only the audit does. Exit code 1 if a counterexample was found, 0 if not.
+    A claim in the reals is attacked in exact arithmetic, one under float32 by executing the model in float32
+    in many ways. Finding nothing proves nothing: only the audit does. Exit code 1 if a counterexample was
+    found, 0 if not.
 
     Parameters
     ----------
@@ -47,21 +49,24 @@ def _record(report: AttackReport) -> dict[str, object]:
     found = report.counterexample
     return {
         "refuted": found is not None,
+        "semantics": report.semantics,
         "tried": report.tried,
         "decided": report.decided,
         "closest": report.closest,
         "counterexample": None if found is None else list(found.sequence),
         "x": None if found is None else found.x,
+        "how": None if found is None else found.how,
         "where": None if found is None else found.where,
     }
 
 
 def _print(report: AttackReport) -> None:
     console = result_console()
-    console.print(f"{report.tried} certified sequences tried, {report.decided} of them decided exactly")
+    decided = "decided exactly" if report.semantics == "real" else "executed in float32, each in many ways"
+    console.print(f"{report.tried} certified sequences tried, {report.decided} of them {decided}")
     found = report.counterexample
     if found is None:
         console.print("no counterexample found, which proves nothing: certkit audit decides")
         return
     console.print(f"counterexample: {list(found.sequence)} (query last)")
-    console.print(f"logit[{found.x}] ≥ logit[{found.right}], exactly; but {found.where}")
+    console.print(f"logit[{found.x}] ≥ logit[{found.right}], {found.how}; but {found.where}")

@@ -1,9 +1,10 @@
-"""Attack a certificate: look for a sequence it wrongly certifies, and decide what was found exactly.
+"""Attack a certificate: look for a sequence it wrongly certifies, and decide what was found.
 
 The search is plain float64 and trusted for nothing; a *counterexample* is a sequence that the certificate's
-content says is right and that exact arithmetic (`certkit.exact`) decides is wrong. Finding one refutes the
-certificate. Finding none proves nothing; the report says how many sequences were tried. Three searches, class
-by class (q, m):
+content says is right and that is wrong in the semantics of the certificate (`proofs.attack.deciding`): in
+exact arithmetic for claims in the reals, in an execution that follows the rules for claims under float32.
+Finding one refutes the certificate. Finding none proves nothing; the report says how many sequences were
+tried. Three searches, class by class (q, m):
 
 * **worst cases**: for each certified cell or box and each x the member with the largest ``Σ_p f_p(t_p, x)``
   (Identity 1: each position's best token); likewise the whole class for an x that is said never to fail;
@@ -23,8 +24,8 @@ from torch import Tensor
 
 from certkit.certificate import Certificate
 from certkit.content import Content, SetContent, class_size, full_content
-from certkit.exact import Truth
 from certkit.failing import covered_outputs
+from proofs.attack.deciding import Call, Decider, decider
 from proofs.attack.regions import BoxRegion, CellRegion, FloatClass, Region, distinct
 from proofs.explain import check_subject
 from proofs.model import Model
@@ -32,10 +33,7 @@ from proofs.paths import path_tables
 from proofs.task import as_max_of_k
 
 EXACT_TRIES = 200
-"""How many of the closest calls are decided exactly at least, whatever float64 says of them."""
-
-_CLOSE = -1e-6
-"""Relative margins above this are decided exactly: float64 may have their sign wrong."""
+"""How many of the closest calls are decided at least, whatever float64 says of them."""
 
 
 @attrs.frozen
@@ -44,14 +42,16 @@ class Counterexample:
 
     Attributes:
         sequence: a misclassified sequence of K tokens, query last.
-        x: an output that is not beaten there: ``logit[x] ≥ logit[right]``, exactly.
+        x: an output that is not beaten there: ``logit[x] ≥ logit[right]``.
         right: the right answer there; of Max-of-K the largest token.
+        how: by which arithmetic: exactly, or by which execution in float32.
         where: what the certificate wrongly says, in words (it names tokens by rank).
     """
 
     sequence: tuple[int, ...]
     x: int
     right: int
+    how: str
     where: str
 
 
@@ -60,30 +60,18 @@ class AttackReport:
     """What an attack tried and found.
 
     Attributes:
+        semantics: what the certificate, hence the counterexample, is about: real or float32.
         tried: certified sequences evaluated in float64.
-        decided: those decided exactly.
+        decided: those decided in that semantics.
         closest: the largest relative margin ``Σ f / Σ |f|`` seen; 0 is a tie, negative is right.
         counterexample: a refutation, if one was found.
     """
 
+    semantics: str
     tried: int
     decided: int
     closest: float
     counterexample: Counterexample | None
-
-
-@attrs.frozen(order=True)
-class _Call:
-    """A sequence, how close x comes to winning on it, and the region that certifies it."""
-
-    margin: float
-    others: tuple[int, ...]
-    x: int
-    region: Region = attrs.field(order=False, eq=False)
-
-    @property
-    def sequence(self) -> tuple[int, ...]:
-        return (*self.others, self.region.view.q)
 
 
 def _regions(content: Content, view: FloatClass, k: int) -> Iterator[Region]:
@@ -105,7 +93,8 @@ class _Search:
     """The closest calls so far (a heap, the least close on top), and how many sequences were looked at."""
 
     generator: torch.Generator
-    calls: list[_Call] = attrs.field(factory=list)
+    judge: Decider
+    calls: list[Call] = attrs.field(factory=list)
     tried: int = 0
 
     def look_at(self, region: Region, others: Tensor) -> Tensor:
@@ -116,11 +105,12 @@ class _Search:
         for index in closest.tolist():
             tokens, margin = tuple(others[index].tolist()), float(margins.values[index])
             if margin > -math.inf:  # −∞: the certificate speaks of no output here
-                self._keep(_Call(margin, tokens, int(margins.indices[index]), region))
+                self._keep(Call(margin, tokens, int(margins.indices[index]), region))
         return others[closest]
 
-    def _keep(self, call: _Call) -> None:
-        if len(self.calls) < EXACT_TRIES or call.margin > _CLOSE:
+    def _keep(self, call: Call) -> None:
+        close = call.margin > self.judge.close and len(self.calls) < self.judge.most
+        if len(self.calls) < EXACT_TRIES or close:
             heapq.heappush(self.calls, call)
         else:
             heapq.heappushpop(self.calls, call)
@@ -131,16 +121,6 @@ class _Search:
         closest = self.look_at(region, drawn[region.contains(drawn)])
         around = region.neighbours(torch.cat([closest[:2], region.starts()]))
         self.look_at(region, around)
-
-
-def _decide(truth: Truth, call: _Call) -> int | None:
-    """An x that is not beaten on the sequence, exactly; the suspect is asked first."""
-    m, spoken_of = call.region.view.m, call.region.outputs
-    suspects = range(truth.vocab) if spoken_of is None else spoken_of
-    for x in (call.x, *suspects):
-        if x != m and x in suspects and truth.sign(call.sequence, x) >= 0:
-            return int(x)
-    return None
 
 
 def attack(model: Model, certificate: Certificate, tries: int = 100_000, seed: int = 0) -> AttackReport:
@@ -158,8 +138,9 @@ def attack(model: Model, certificate: Certificate, tries: int = 100_000, seed: i
     check_subject(model, certificate)
     task = certificate.claim.task
     model, certificate = as_max_of_k(model, certificate)
-    k = model.n_ctx
-    paths, search = path_tables(model), _Search(torch.Generator().manual_seed(seed))
+    k, semantics = model.n_ctx, certificate.claim.semantics
+    judge = decider(model, semantics, seed)
+    paths, search = path_tables(model), _Search(torch.Generator().manual_seed(seed), judge)
     entries = certificate.content.entries
     covered = sum(class_size(entry.q, entry.m, k) for entry in entries)
     for entry in entries:
@@ -168,14 +149,11 @@ def attack(model: Model, certificate: Certificate, tries: int = 100_000, seed: i
         share = tries * class_size(entry.q, entry.m, k) // max(covered * len(regions), 1)
         for region in regions:
             search.attack(region, 1 + share)
-    truth, decided = Truth(model.tensors()), 0
     ranked = sorted(search.calls, reverse=True)
-    closest = ranked[0].margin if ranked else -1.0
-    for call in ranked:
-        decided += 1
-        x = _decide(truth, call)
-        if x is not None:
-            sequence, where = task.tokens(call.sequence), f"{call.region} is said to be right"
-            refuted = Counterexample(sequence, task.logits[x], task.answer(sequence), where)
-            return AttackReport(search.tried, decided, closest, refuted)
-    return AttackReport(search.tried, decided, closest, None)
+    closest, decided = ranked[0].margin if ranked else -1.0, 0
+    for decided, found in enumerate(judge.decide(ranked), 1):
+        if found.x is not None:
+            sequence, where = task.tokens(found.call.sequence), f"{found.call.region} is said to be right"
+            refuted = Counterexample(sequence, task.logits[found.x], task.answer(sequence), found.how, where)
+            return AttackReport(semantics, search.tried, decided, closest, refuted)
+    return AttackReport(semantics, search.tried, decided, closest, None)

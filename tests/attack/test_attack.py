@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from itertools import product
+from pathlib import Path
 
 import attrs
 import pytest
 import torch
 
 from certkit.certificate import Certificate, CertifiedSet, Claim, Content
+from certkit.cli.main import main
 from certkit.content import Box, Cell, SetContent, Tail, TailContent, full_content
 from certkit.exact import Truth
+from certkit.executing import executors
 from certkit.testing.zoo import Specimen, zoo
 from proofs.attack import AttackReport, attack
+from proofs.attack.deciding import Call, Executions, Reals
 from proofs.attack.regions import BoxRegion, CellRegion, FloatClass
 from proofs.explain import ExplainError
-from proofs.model import Model
+from proofs.model import Model, save_model
 from proofs.paths import path_tables
 from proofs.proving import prove
 
@@ -101,6 +106,68 @@ def test_proposals_are_members_and_the_worst_is_the_worst() -> None:
         for x in (0, 1, 2, 3, 5):
             if bool(region.contains(worst[x : x + 1])):
                 assert totals[x, x] == sums[:, x].max()
+
+
+def under_float32(proof: Certificate) -> Certificate:
+    return attrs.evolve(proof, claim=attrs.evolve(proof.claim, semantics="float32"))
+
+
+@pytest.mark.parametrize(
+    "where", ["one-ulp-columns-v5-k3", "near-twin-v4-k3-s1", "edge-of-attention+1-v5-k3"]
+)
+def test_what_holds_in_the_reals_is_refuted_where_float32_gets_it_wrong(where: str) -> None:
+    model, truth = whole(where)
+    proof = prove(model, "brute-force")
+    report = attack(model, proof, tries=100)
+    assert report.counterexample is None
+    assert report.semantics == "real"
+    report = attack(model, under_float32(proof), tries=100)
+    found = report.counterexample
+    assert found is not None
+    assert found.sequence not in truth.failing
+    assert "in float32" in found.how
+    assert report.semantics == "float32"
+
+
+@pytest.mark.parametrize("where", ["one-ulp-columns-v5-k3", "zero-attention-v3-k2", "cancelling-v4-k3-s0"])
+def test_a_true_certificate_under_float32_survives(where: str) -> None:
+    model, _ = whole(where)
+    report = attack(model, prove(model, "brute-force", "float32"), tries=500)
+    assert report.counterexample is None
+    assert report.decided > 0
+
+
+def test_the_reals_do_not_decide_about_float32() -> None:
+    """A sequence that is wrong in the reals is no counterexample unless an execution gets it wrong."""
+    model, truth = whole("zero-attention-v3-k2")
+    calls = []
+    for (*others, q), wrong in truth.failing.items():
+        view = FloatClass.of(path_tables(model), q, max(q, *others))
+        calls.append(Call(0.0, tuple(others), min(wrong), CellRegion(view, None, Cell(0, ()))))
+    assert all(found.x is not None for found in Reals(truth).decide(calls))
+    runs = tuple(executors(0))
+    by_run = [[found.x is None for found in Executions(model, (run,)).decide(calls)] for run in runs]
+    right_in_some = [any(column) and not all(column) for column in zip(*by_run, strict=True)]
+    assert any(right_in_some)
+    assert all(found.x is None for found in Executions(model, ()).decide(calls))
+
+
+def test_the_command_says_what_it_attacked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model, _ = whole("one-ulp-columns-v3-k2")
+    save_model(model, tmp_path / "model.safetensors")
+    proof = prove(model, "brute-force")
+    arguments = [str(tmp_path / "x.cert"), str(tmp_path / "model.safetensors"), "--tries", "100"]
+    proof.save(tmp_path / "x.cert")
+    assert main(["attack", *arguments]) == 0
+    assert "of them decided exactly" in capsys.readouterr().out
+    under_float32(proof).save(tmp_path / "x.cert")
+    assert main(["attack", *arguments]) == 1
+    out = capsys.readouterr().out
+    assert "executed in float32" in out
+    assert "in float32, executed as Executor(" in " ".join(out.split())
+    assert main(["attack", *arguments, "--json"]) == 1
+    record = json.loads(capsys.readouterr().out)
+    assert record["semantics"] == "float32"
 
 
 def test_a_foreign_certificate_is_refused() -> None:
