@@ -21,6 +21,7 @@ from torch import Tensor
 from certkit.interval import Interval
 from proofs import paths
 from proofs.model import Model
+from proofs.subcubic.choice import Choice
 from proofs.subcubic.tables import N, difference_to_max, fingerprint
 from proofs.workspace import shared
 
@@ -40,14 +41,8 @@ class DirectBound(Generic[N]):
     alone: N
 
 
-class DirectPath(abc.ABC):
-    """A choice for the direct path."""
-
-    name: ClassVar[str]
-    """The part of the strategy name after ``EUPU-``."""
-
-    summary: ClassVar[str]
-    """A few words for the description of a strategy."""
+class DirectPath(Choice):
+    """A choice for the direct path, named after ``EUPU-``."""
 
     exact: ClassVar[bool]
     """Whether the EUPU table is multiplied out (V²d)."""
@@ -55,18 +50,6 @@ class DirectPath(abc.ABC):
     @abc.abstractmethod
     def bound(self, model: Model, vectors: tuple[Tensor, ...]) -> DirectBound[Interval]:
         """The bound for these witness vectors, which have the stated `shapes` and finite values."""
-
-    @abc.abstractmethod
-    def unexplained_dimension(self, model: Model) -> int:
-        """Parameters of the direct path that the proof treats one by one."""
-
-    def shapes(self, model: Model) -> tuple[tuple[int, ...], ...]:
-        """Shapes of the witness vectors; none unless a choice says so."""
-        return ()
-
-    def propose(self, model: Model) -> tuple[Tensor, ...]:
-        """Witness vectors for `bound`. Untrusted."""
-        return ()
 
 
 def _row_range(table: Interval) -> Interval:

@@ -18,6 +18,7 @@ from certkit.relax import MeanRows
 from proofs import paths
 from proofs.model import Model
 from proofs.subcubic.attention import ScoreSplit, score_split
+from proofs.subcubic.choice import Choice
 from proofs.subcubic.polish import Polish
 from proofs.subcubic.rows import MaxDiff, MultipliedOut, Recursive, ResidualBound, SpectralNorm
 from proofs.subcubic.split import Factoring, FourFactors, TwoFactors
@@ -33,32 +34,14 @@ class Work(enum.Enum):
     VECTORS = "V² + V·d"
 
 
-class AttentionError(abc.ABC):
-    """A choice for the attention error."""
-
-    name: str
-    """The part of the strategy name after ``attn-err-``."""
-
-    summary: str
-    """A few words for the description of a strategy."""
+class AttentionError(Choice):
+    """A choice for the attention error, named after ``attn-err-``; its witness vectors are directions."""
 
     work: Work
 
     @abc.abstractmethod
     def split(self, model: Model, directions: tuple[Tensor, ...]) -> ScoreSplit[Interval]:
         """The split for these directions, which have the stated `shapes` and finite values."""
-
-    @abc.abstractmethod
-    def unexplained_dimension(self, model: Model) -> int:
-        """Parameters of the score table that the proof treats one by one."""
-
-    def shapes(self, model: Model) -> tuple[tuple[int, ...], ...]:
-        """Shapes of the witness directions; none unless a choice says so."""
-        return ()
-
-    def propose(self, model: Model) -> tuple[Tensor, ...]:
-        """Witness directions for `split`. Untrusted."""
-        return ()
 
 
 @attrs.frozen

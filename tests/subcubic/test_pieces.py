@@ -10,7 +10,7 @@ import flint
 import pytest
 import torch
 from flint import arb, fmpq
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from certkit.exact import Truth, truth_of
@@ -196,13 +196,19 @@ def test_four_factors_multiplying_out_never_hurts(kind: Kind, seed: int) -> None
 
 @settings(max_examples=10)
 @given(_KINDS, _SEEDS)
+@example(Kind.GAUSSIAN, 151)  # with three different anchors the split with exact ranges is the better one
 def test_the_margin_of_exact_handling_is_the_least(kind: Kind, seed: int) -> None:
     """At equal cells and witnesses: a global range is no better than the row's, and the split with exact
-    ranges no better than exact scores; margins are compared as intervals."""
+    ranges no better than exact scores; margins are compared as intervals.
+
+    With one anchor the bound is convex in the attention, so that a narrower range of it is no worse. The
+    least over several anchors is not convex: both ends are still bounds, but those of a range inside
+    another may be larger.
+    """
     model, _, generator = case(kind, seed)
     cells = all_cells(model)
     handling = "--attn-mean-query+diff--attn-err-"
-    anchors = torch.rand(3, model.vocab, generator=generator, dtype=torch.float64)
+    anchors = torch.rand(1, model.vocab, generator=generator, dtype=torch.float64).repeat(3, 1)
 
     def margin(path: str, error: str) -> Interval:
         strategy = next(s for s in QUICK if s.name == f"EUPU-{path}{handling}{error}")
