@@ -45,7 +45,8 @@ class ClosestCall:
     Attributes:
         sequence: its tokens, query last.
         x: the wrong token with the largest logit there, by the search.
-        excess: the enclosure of ``logit[x] − logit[m]``; wrong if it is not negative.
+        excess_lower: a lower bound of ``logit[x] − logit[m]``: the model is wrong if it is not negative.
+        excess_upper: an upper bound of it: the model is right, as far as x goes, if it is negative.
         shares: each position's part of that difference (midpoints), then the direct path's.
         judgement: what the enclosure proves.
     """

@@ -61,16 +61,18 @@ def interval_repr(lo: Tensor, hi: Tensor) -> str:
 
 
 def interval_html(lo: Tensor, hi: Tensor) -> str:
-    """A table of the first rows and columns of the last two dimensions, for notebooks."""
-    while lo.ndim > 2 and lo.numel():
-        lo, hi = lo[0], hi[0]
-    if lo.ndim > 2 or lo.numel() == 0:
-        return f"<p>Interval, shape {escape(str(tuple(lo.shape)))}: no elements</p>"
-    low = lo.reshape(-1, lo.shape[-1] if lo.ndim else 1)[: 2 * _EDGE, : 2 * _EDGE].tolist()
-    high = hi.reshape(-1, hi.shape[-1] if hi.ndim else 1)[: 2 * _EDGE, : 2 * _EDGE].tolist()
+    """A table of the first rows and columns of the last two dimensions, for notebooks; it says which."""
+    shape = tuple(lo.shape)
+    caption = f"Interval, shape {shape}, bounds rounded outward"
+    if lo.numel() == 0:
+        return f"<p>{escape(caption)}: no elements</p>"
+    shown = (0,) * (lo.ndim - 2) + (slice(2 * _EDGE),) * min(lo.ndim, 2)
+    if any(size > (1 if index == 0 else 2 * _EDGE) for size, index in zip(shape, shown, strict=True)):
+        caption += f"; of it [{', '.join('0' if index == 0 else f':{2 * _EDGE}' for index in shown)}]"
+    low, high = (x[shown].reshape(-1, x[shown].shape[-1] if x.ndim else 1).tolist() for x in (lo, hi))
     rows = ([element(a, b) for a, b in zip(x, y, strict=True)] for x, y in zip(low, high, strict=True))
-    cells = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table>{cells}</table>"
+    cells = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows)
+    return f'<p>{escape(caption)}</p><table style="white-space:nowrap">{cells}</table>'
 
 
 class Display(Base):
@@ -82,5 +84,4 @@ class Display(Base):
         return interval_repr(self.lo, self.hi)
 
     def _repr_html_(self) -> str:
-        shape = escape(str(tuple(self.lo.shape)))
-        return f"<p>Interval, shape {shape}, bounds rounded outward</p>{interval_html(self.lo, self.hi)}"
+        return interval_html(self.lo, self.hi)

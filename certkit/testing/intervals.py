@@ -7,8 +7,6 @@ pairs one ulp apart.
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import torch
 from hypothesis import strategies as st
 from torch import Tensor
@@ -83,8 +81,3 @@ def float64_tensors(n: int, *, extreme: bool = True) -> st.SearchStrategy[Tensor
 def interval_tensors(n: int, *, extreme: bool = True) -> st.SearchStrategy[Interval]:
     """Vectors of ``n`` bounded intervals."""
     return _generators().map(lambda generator: random_intervals(n, generator, extreme=extreme))
-
-
-def fractions_of(x: Tensor) -> list[Fraction]:
-    """The exact values of the elements of a finite tensor, flattened."""
-    return [Fraction(value) for value in x.flatten().tolist()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html.parser
+import math
 import re
 from fractions import Fraction
 from typing import Any
@@ -137,6 +138,25 @@ def test_a_failing_check_stands_out() -> None:
     assert "sound" in repr(doctor())
     assert "not sound" not in repr(doctor())
     assert "not sound" in repr(Report("cpu", "x", 1, ()))
+
+
+@pytest.mark.parametrize(
+    ("shape", "note"),
+    [
+        ((), "outward<"),
+        ((6, 6), "outward<"),
+        ((7,), "outward; of it [:6]<"),
+        ((2, 3, 9), "outward; of it [0, :6, :6]<"),
+        ((1, 6, 6), "outward<"),
+        ((0, 3), "outward: no elements<"),
+        ((3, 0, 3), "outward: no elements<"),
+    ],
+)
+def test_a_notebook_says_which_part_of_a_tensor_it_shows(shape: tuple[int, ...], note: str) -> None:
+    text = Interval.hull(torch.zeros(shape), torch.ones(shape))._repr_html_()
+    assert f"shape {shape}, bounds rounded {note}" in text
+    kept = [min(6, size) for size in shape[-2:]]
+    assert text.count("<td") == (math.prod(kept) if 0 not in shape else 0)
 
 
 def test_small_content_is_shown_whole() -> None:
