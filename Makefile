@@ -8,7 +8,7 @@ export NO_MKDOCS_2_WARNING = 1
 # Small products beside busy neighbours: two threads are faster than many.
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help setup demo test lint types docs wheel unit soak clean
+.PHONY: help setup demo test lint types docs wheel unit soak mutation clean
 help:            ## show this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/: .*##/\t/'
 
@@ -65,6 +65,12 @@ test: lint types docs unit  ## everything CI runs; pytest last
 
 soak: setup      ## the extended soundness runs
 	HYPOTHESIS_PROFILE=soak $(BIN)/pytest -n auto -m extended tests
+
+mutation: setup  ## mutants of the auditor against its tests (an hour on two cores)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,mutation]'
+	rm -rf mutants
+	OMP_NUM_THREADS=1 $(BIN)/mutmut run --max-children 2
+	$(BIN)/mutmut results
 
 clean:           ## remove what the commands above made
 	rm -rf $(VENV) site demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from tests.kernel.test_truth import whole_content
 from tests.support.certs import certificate, document, saved, write
 from tests.support.models import Kind, Sizes, tiny_model
 
+AUDIT = import_module("certkit.kernel.audit")  # the function of this name hides it
 WRONG = [[1, -9, 0], [1, -9, 0], [9, -9, 0]]
 
 
@@ -194,7 +196,7 @@ def test_one_answer_is_made_of_all_classes(
         asked.append(confirm)
         return Outcome(*waiting.pop(0))
 
-    monkeypatch.setitem(audit.__globals__, "decide", canned)
+    monkeypatch.setattr(AUDIT, "decide", canned)
     found = audit(*files)
     got = (found.verdict, found.rule, found.where, found.audited_correct, found.precision_bits)
     assert (*got, found.counterexample) == answer
@@ -212,10 +214,23 @@ def test_exceptions_are_confirmed_for_an_upper_claim_alone(
         asked.append(confirm)
         return Outcome(0, 64, None)
 
-    monkeypatch.setitem(audit.__globals__, "decide", canned)
+    monkeypatch.setattr(AUDIT, "decide", canned)
     path = write(document(certificate(model, whole_content(model), upper=True)), tmp_path)
     assert audit(path, saved(model, tmp_path)).verdict == "verified"
     assert asked == [True] * 3
+
+
+def test_a_counterexample_is_told_in_the_tokens_of_the_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny_model(Kind.SKILLED, Sizes(3, 2), 1)
+    edited = document(certificate(model, whole_content(model)))
+    edited["statement"]["task"] = {"order": [2, 0, 1], "labels": [0, 1, 2]}
+    refuted = Outcome(0, 64, Finding("refuted", "cell", "there", (0, 2)))
+    monkeypatch.setattr(AUDIT, "decide", lambda model, entry, confirm: refuted)
+    found = audit(write(edited, tmp_path), saved(model, tmp_path))
+    assert (found.verdict, found.counterexample) == ("refuted", (2, 1))
+    assert found.task == {"order": (2, 0, 1), "labels": (0, 1, 2)}
 
 
 def test_the_answer_is_printed_line_by_line() -> None:

@@ -198,6 +198,16 @@ def test_too_many_values_are_refused_before_they_are_made(
     assert str(values - 1) in verdict.where
 
 
+def test_what_is_nested_too_deeply_has_no_spelling() -> None:
+    value: list[Any] = []
+    for _ in range(200_000):
+        value = [value]
+    with pytest.raises(Finding) as caught:
+        reader.canonical(value)
+    assert (caught.value.verdict, caught.value.rule) == ("refused", "json")
+    assert caught.value.where == "the certificate is nested too deeply"
+
+
 def test_reading_twice_the_content_takes_twice_the_steps(tmp_path: Path) -> None:
     model = tiny_model(Kind.SKILLED, Sizes(12, 3), 1)
     taken = []
