@@ -1,25 +1,28 @@
-"""`certkit audit`, for the help text: `certkit.cli.main` hands the real command to the kernel."""
+"""`certkit audit`, for help and completion: `certkit.cli.main` hands the real command to the kernel."""
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from cyclopts import Parameter
+from pathlib import Path
 
 
-def audit(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> int:
+def audit(*files: Path, sample: int | None = None, jobs: int = 1, json: bool = False) -> int:
     """Check certificates with the independent auditor.
-
-    `certkit audit CERT… MODEL [--sample N] [--jobs N] [--json]`
 
     The auditor needs python-flint alone and shares no code with the provers. Exit code 0: verified;
     1: refuted; 2: unreadable or foreign; 3: undecided, or only a sample was checked.
 
     Parameters
     ----------
-    arguments
-        What the auditor takes; `certkit audit --help` prints its own help.
+    files
+        Certificates, then the model they are about.
+    sample
+        Decide only so many classes, drawn at random.
+    jobs
+        Processes to use.
+    json
+        One JSON object per certificate instead of text.
     """
     from certkit.kernel.__main__ import main
 
-    return main(list(arguments))
+    drawn = [] if sample is None else ["--sample", str(sample)]
+    return main([*map(str, files), *drawn, "--jobs", str(jobs), *(["--json"] if json else [])])
