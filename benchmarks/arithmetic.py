@@ -3,18 +3,20 @@
     OMP_NUM_THREADS=1 python -m benchmarks.arithmetic [--elements 1000000] [--seconds 1.0]
 
 Prints, for each operation, the plain and the interval time (CPU time, the best of as many runs as fit) and
-their ratio; for the elementwise operations also python-flint and mpmath.iv, per element, on fewer elements.
+their ratio; then the same work in python-flint and mpmath.iv, for an element, on fewer elements.
 """
 
 from __future__ import annotations
 
 import argparse
+import operator
 import time
 from collections.abc import Callable
+from typing import Any
 
 import mpmath
 import torch
-from flint import arb
+from flint import arb, arb_mat
 from torch import Tensor
 
 from certkit import Interval, linalg
@@ -94,16 +96,34 @@ def elementwise(count: int, seconds: float) -> None:
     report("sum", x.sum, a.sum, seconds)
 
 
-def others(seconds: float) -> None:
-    """The same sums and products in python-flint and mpmath.iv, microseconds for an element."""
-    n = 2000
+def others(count: int, seconds: float) -> None:
+    """The same work in python-flint and mpmath.iv, microseconds for an element of the result."""
+    n, size = 2000, 32
     values = torch.randn(2, n, dtype=torch.float64).tolist()
-    flint = [[arb(v) for v in row] for row in values]
-    intervals = [[mpmath.iv.mpf(v) for v in row] for row in values]
-    for name, rows in (("python-flint", flint), ("mpmath.iv", intervals)):
-        for symbol, apply in (("+", lambda u, v: u + v), ("*", lambda u, v: u * v)):
-            spent = best(lambda rows=rows, apply=apply: list(map(apply, *rows)), seconds)
-            print(f"{name} {symbol}: {spent / n * 1e6:.3f} µs an element")
+    entries = torch.randn(2, size, size, dtype=torch.float64).tolist()
+    scalars: dict[str, Callable[[float], Any]] = {"python-flint": arb, "mpmath.iv": mpmath.iv.mpf}
+    matrices: dict[str, Callable[[list[list[float]]], Any]] = {
+        "python-flint": arb_mat,
+        "mpmath.iv": mpmath.iv.matrix,
+    }
+    a, b, c, d = narrow(count), narrow(count), narrow(size, size), narrow(size, size)
+    operations: dict[str, Callable[[Any, Any], Any]] = {
+        "+": operator.add,
+        "*": operator.mul,
+        "/": operator.truediv,
+    }
+    print(f"{'microseconds an element':<34}" + "".join(f"{name:>14}" for name in ("certkit", *scalars)))
+    for symbol, apply in operations.items():
+        spent = [best(lambda f=apply: f(a, b), seconds) / count]
+        for make in scalars.values():
+            x, y = ([make(v) for v in row] for row in values)
+            spent.append(best(lambda f=apply, x=x, y=y: list(map(f, x, y)), seconds) / n)
+        print(f"{symbol:<34}" + "".join(f"{t * 1e6:>14.3f}" for t in spent), flush=True)
+    spent = [best(lambda: c @ d, seconds) / size**2]
+    for matrix in matrices.values():
+        left, right = (matrix(rows) for rows in entries)
+        spent.append(best(lambda x=left, y=right: x * y, seconds) / size**2)
+    print(f"{f'@ {size}×{size}×{size}':<34}" + "".join(f"{t * 1e6:>14.3f}" for t in spent), flush=True)
 
 
 def main() -> None:
@@ -117,7 +137,7 @@ def main() -> None:
     print(f"{'':<34}{'plain':>12}{'interval':>12}{'ratio':>8}")
     products(options.seconds)
     elementwise(options.elements, options.seconds)
-    others(options.seconds)
+    others(options.elements, options.seconds)
 
 
 if __name__ == "__main__":

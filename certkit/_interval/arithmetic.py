@@ -6,13 +6,16 @@ always leaves an infinity or a NaN in the result of ``+ - *``, so one look at th
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import attrs
 import torch
 from torch import Tensor
 
 from certkit import rounding
 from certkit._interval.base import all_finite, empty_mask, with_empty
 from certkit._rounding.chunks import CHUNK, by_chunks, common_shape
-from certkit._rounding.corners import Pair, extreme_products
+from certkit._rounding.corners import Pair, extreme_products, extreme_quotients
 from certkit._rounding.kernels import DIFFERENCE, PRODUCT, SPLIT_PRODUCT, SUM, Job, Kernel, rounded
 
 Bounds = tuple[Tensor, Tensor]
@@ -49,19 +52,24 @@ def neg(a: Bounds) -> Bounds:
     return -a[1], -a[0]
 
 
-def mul(a: Bounds, b: Bounds) -> Bounds:
-    """For a fixed x the least of ``x y`` over y is at ``y = lo`` if ``x >= 0``, else at ``hi``; it is
-    monotone in x on both sides of 0, so the ends of a decide. For bounds of non-empty intervals ``0 * inf``
-    is 0.
+@attrs.frozen
+class _Ways:
+    """Three ways to do an operation: pieces by fused operations, pieces by split factors, a few elements.
 
-    Piece by piece, by fused products; after a piece in which too many products are exact for that, by split
-    factors.
+    ``fused`` and ``split`` write the bounds and return the indices of the elements they leave open; ``fused``
+    may give up on a piece by returning None.
     """
+
+    fused: Callable[[Bounds, Bounds, Tensor], Tensor | None]
+    split: Callable[[Bounds, Bounds, Tensor], Tensor]
+    careful: Callable[[Bounds, Bounds], Bounds]
+
+
+def _in_pieces(ways: _Ways, a: Bounds, b: Bounds) -> Bounds:
+    """By fused operations; after a piece in which too many results are exact for that, by split factors."""
     if a[0].shape != b[0].shape:
         shape = common_shape(a[0].shape, b[0].shape)
         a, b = _expanded(a, shape), _expanded(b, shape)
-    if b[0] is b[1]:
-        a, b = b, a
     shape, count = a[0].shape, a[0].numel()
     block = torch.empty(2, count, dtype=torch.float64, device=a[0].device)
     step = CHUNK if block.device.type == "cpu" else max(count, 1)
@@ -72,17 +80,25 @@ def mul(a: Bounds, b: Bounds) -> Bounds:
         piece = {key: x[start : start + step] for key, x in flat.items()}
         piece_a, piece_b = (piece[id(a[0])], piece[id(a[1])]), (piece[id(b[0])], piece[id(b[1])])
         out = block[:, start : start + step]
-        left = extreme_products(*_candidates(piece_a, piece_b), out) if fused else None
+        left = ways.fused(piece_a, piece_b, out) if fused else None
         fused = left is not None
-        index = _split_piece(piece_a, piece_b, out) if left is None else left
+        index = ways.split(piece_a, piece_b, out) if left is None else left
         if index.numel():
             open_.append(index + start)
     if open_:
         index = torch.cat(open_)
-        a, b = _taken(flat, a, index), _taken(flat, b, index)
-        block[:, index] = torch.stack(with_empty(*_corners(a, b), _either_empty(a, b)))
+        block[:, index] = torch.stack(ways.careful(_taken(flat, a, index), _taken(flat, b, index)))
     lo, hi = block.unbind()
     return lo.view(shape), hi.view(shape)
+
+
+def mul(a: Bounds, b: Bounds) -> Bounds:
+    """For a fixed x the least of ``x y`` over y is at ``y = lo`` if ``x >= 0``, else at ``hi``; it is
+    monotone in x on both sides of 0, so the ends of a decide. For bounds of non-empty intervals ``0 * inf``
+    is 0."""
+    if b[0] is b[1]:
+        a, b = b, a
+    return _in_pieces(_PRODUCT, a, b)
 
 
 def _taken(flat: dict[int, Tensor], a: Bounds, index: Tensor) -> Bounds:
@@ -92,8 +108,11 @@ def _taken(flat: dict[int, Tensor], a: Bounds, index: Tensor) -> Bounds:
 def _split_piece(a: Bounds, b: Bounds, out: Tensor) -> Tensor:
     """Writes the bounds and names the elements still open: 0 inside a factor, an infinity, no member."""
     (a_lo, a_hi), (b_lo, b_hi) = a, b
+    low, high = _candidates(a, b)
     open_ = None
-    if a_lo is a_hi or float(b_lo.min()) >= 0:
+    if len(low) == 1:
+        jobs = [Job(*low[0], up=False), Job(*high[0], up=True)]
+    elif a_lo is a_hi or float(b_lo.min()) >= 0:
         jobs = _jobs_of_signs(a_lo, a_hi, b_lo, b_hi)
     elif float(a_lo.min()) >= 0:
         jobs = _jobs_of_signs(b_lo, b_hi, a_lo, a_hi)
@@ -161,7 +180,7 @@ def _jobs_of_both_signs(a_lo: Tensor, a_hi: Tensor, b_lo: Tensor, b_hi: Tensor) 
 
 
 def _corners(a: Bounds, b: Bounds) -> Bounds:
-    """The directed products at the corners that can be extreme, with ``0 * inf = 0``."""
+    """The directed products at the corners that can be extreme, with ``0 * inf = 0``; any operands."""
     low_sign, high_sign = a[0] >= 0, a[1] >= 0
     lo = torch.minimum(
         _limit(rounding.mul_down(a[0], torch.where(low_sign, b[0], b[1]))),
@@ -171,20 +190,37 @@ def _corners(a: Bounds, b: Bounds) -> Bounds:
         _limit(rounding.mul_up(a[0], torch.where(low_sign, b[1], b[0]))),
         _limit(rounding.mul_up(a[1], torch.where(high_sign, b[1], b[0]))),
     )
-    return lo, hi
+    return with_empty(lo, hi, _either_empty(a, b))
 
 
 def _limit(product: Tensor) -> Tensor:
     return torch.where(torch.isnan(product), 0.0, product)
 
 
+_PRODUCT = _Ways(lambda a, b, out: extreme_products(*_candidates(a, b), out), _split_piece, _corners)
+
+
 def div(a: Bounds, b: Bounds) -> Bounds:
     """``{x / y : x in a, y in b, y != 0}``, its hull. A negative divisor is turned, with the dividend."""
-    lo, hi = by_chunks(lambda *ends: _div((ends[0], ends[1]), (ends[2], ends[3])), *a, *b)
-    return lo, hi
+    return _in_pieces(_QUOTIENT, a, b)
 
 
-def _div(a: Bounds, b: Bounds) -> Bounds:
+def _fused_quotients(a: Bounds, b: Bounds, out: Tensor) -> Tensor | None:
+    """For divisors of one sign."""
+    if float(b[1].amax()) < 0:
+        a, b = neg(a), neg(b)
+    elif not float(b[0].amin()) > 0:
+        return None
+    divisors = [b[0]] if b[0] is b[1] else [b[0], b[1]]
+    return extreme_quotients([(a[0], x) for x in divisors], [(a[1], x) for x in divisors], out)
+
+
+def _split_quotients(a: Bounds, b: Bounds, out: Tensor) -> Tensor:
+    torch.stack(_div_anything(a, b), out=out)
+    return torch.empty(0, dtype=torch.int64)
+
+
+def _div_anything(a: Bounds, b: Bounds) -> Bounds:
     turn = (b[1] <= 0) & (b[0] < 0)
     low, high = torch.where(turn, -a[1], a[0]), torch.where(turn, -a[0], a[1])
     # Adding 0.0 makes -0.0 a positive zero, so that a division by it has the sign of the dividend.
@@ -202,6 +238,9 @@ def _div(a: Bounds, b: Bounds) -> Bounds:
     lo, hi = torch.where(zero, 0.0, lo), torch.where(zero, 0.0, hi)
     no_divisor = (b[0] == 0) & (b[1] == 0)
     return with_empty(lo, hi, _either_empty(a, b) | no_divisor)
+
+
+_QUOTIENT = _Ways(_fused_quotients, _split_quotients, _div_anything)
 
 
 def absolute(a: Bounds) -> Bounds:

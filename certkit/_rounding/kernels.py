@@ -235,10 +235,10 @@ def _product_with_number(a: Tensor, b: Tensor, work: Buffers) -> Parts | None:
     _split_into(b[:1], halves[0], halves[1])
     torch.mul(a, b, out=s)
     _split_into(a, high, low)
-    error.copy_(s)
-    for half in halves.flatten().tolist():
-        if half != 0.0:
-            error.sub_(high, alpha=half).sub_(low, alpha=half)
+    larger, smaller = halves.flatten().tolist()
+    torch.sub(s, high, alpha=larger, out=error).sub_(low, alpha=larger)
+    if smaller != 0.0:
+        error.sub_(high, alpha=smaller).sub_(low, alpha=smaller)
     return _checked_product(a, b, s, error, torch.abs(s, out=spare))
 
 

@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import attrs
 import pytest
 import torch
 from torch import Tensor
@@ -62,6 +63,17 @@ def check_exactly(x: Interval, y: Interval, result: Interval) -> None:
         assert (lo, hi) == (exact_down(min(products)), exact_up(max(products))), (a, b, c, d)
 
 
+def spy(monkeypatch: pytest.MonkeyPatch, name: str, seen: list[str]) -> None:
+    """Note each piece that is done by split factors."""
+    ways = getattr(arithmetic, name)
+
+    def noted(a: object, b: object, out: Tensor) -> Tensor:
+        seen.append(name)
+        return ways.split(a, b, out)
+
+    monkeypatch.setattr(arithmetic, name, attrs.evolve(ways, split=noted))
+
+
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize("cases", [600, pytest.param(100_000, marks=pytest.mark.extended)])
@@ -71,15 +83,52 @@ def test_products_are_tightest(
     x, y = (z.to(device) for z in factors(case, cases, seed=1))
     if fused and not kernels.fuses(x.device):
         pytest.skip("addcmul does not fuse here")
-    split = []
-    original = arithmetic._split_piece
-    monkeypatch.setattr(arithmetic, "_split_piece", lambda *args: split.append(1) or original(*args))
+    split: list[str] = []
+    spy(monkeypatch, "_PRODUCT", split)
     if not fused:
         for module in (kernels, corners):
             monkeypatch.setattr(module, "fuses", lambda _: False)
     result = x * y
     assert bool(split) == (not fused or case == "power of two")
     check_exactly(x, y, result)
+
+
+QUOTIENTS = [
+    "one positive",
+    "other positive",
+    "both positive",
+    "negative point",
+    "number",
+    "short number",
+    "points",
+]
+
+
+@pytest.mark.parametrize("case", QUOTIENTS)
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("cases", [600, pytest.param(100_000, marks=pytest.mark.extended)])
+def test_quotients_are_tightest(
+    case: str, fused: bool, cases: int, device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By divisors of one sign in fused operations, by those of both signs otherwise."""
+    x, y = (z.to(device) for z in factors(case, cases, seed=6))
+    if fused and not kernels.fuses(x.device):
+        pytest.skip("addcmul does not fuse here")
+    keeps_off = ~y.contains(0.0)
+    x, y = (x[keeps_off], y[keeps_off]) if y.shape else (x, y)
+    split: list[str] = []
+    spy(monkeypatch, "_QUOTIENT", split)
+    if not fused:
+        for module in (kernels, corners):
+            monkeypatch.setattr(module, "fuses", lambda _: False)
+    result = x / y
+    one_sign = bool((y.lo > 0).all() | (y.hi < 0).all())
+    assert bool(split) == (not fused or not one_sign or case == "short number")  # a third is exact there
+    assert bool((x / -y).same_bounds(-result).all())
+    ends = [t.expand(result.shape).tolist() for t in (x.lo, x.hi, y.lo, y.hi)]
+    for a, b, c, d, lo, hi in zip(*ends, result.lo.tolist(), result.hi.tolist(), strict=True):
+        quotients = [Fraction(u) / Fraction(v) for u in (a, b) for v in (c, d)]
+        assert (lo, hi) == (exact_down(min(quotients)), exact_up(max(quotients))), (a, b, c, d)
 
 
 @pytest.mark.parametrize("fused", [True, False])
