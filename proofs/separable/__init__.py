@@ -5,7 +5,7 @@ See ``docs/explanation/separable.md`` for the mathematics, and the modules for e
 
 from typing import Final
 
-from proofs.separable import count, exact, gap, tail
+from proofs.separable import count, exact, gap, tail, union
 from proofs.strategy import AnyStrategy
 
 __all__ = ["STRATEGIES"]
@@ -14,5 +14,6 @@ STRATEGIES: Final[tuple[AnyStrategy, ...]] = (
     *exact.STRATEGIES,
     *tail.STRATEGIES,
     *count.STRATEGIES,
+    *union.STRATEGIES,
     *gap.STRATEGIES,
 )

@@ -28,7 +28,7 @@ from proofs.separable.counted import add_up, amax, scale_up, sub_up, sum_up
 from proofs.separable.direct import exact_direct
 from proofs.separable.numerator import Query, Terms, class_worst, query_tables, terms_of
 
-__all__ = ["alive_terms"]
+__all__ = ["Pruner", "alive_pairs", "alive_terms", "pruner"]
 
 _BLOCK = 2**21
 """Elements of the largest intermediate tensor; bounds memory, changes no result."""
@@ -98,7 +98,7 @@ def _worst(query: Query) -> _Worst:
     return _Worst(*sums, *least, lower[slots], upper[slots])
 
 
-def _alive_pairs(shared: Pruner, query: Query) -> tuple[Tensor, Tensor]:
+def alive_pairs(shared: Pruner, query: Query) -> tuple[Tensor, Tensor]:
     """The pairs (m, x) that the first two bounds leave."""
     vocab, q = shared.paths.vocab, query.q
     maxima = torch.arange(q, q + query.weight_upper.shape[0])
@@ -178,4 +178,4 @@ def alive_terms(paths: Paths) -> Iterator[tuple[Query, Iterator[Terms]]]:
     shared = pruner(paths)
     for q in range(paths.vocab):
         query = query_tables(paths, q)
-        yield query, surviving_terms(paths, query, *_alive_pairs(shared, query))
+        yield query, surviving_terms(paths, query, *alive_pairs(shared, query))

@@ -7,7 +7,7 @@ from collections import defaultdict
 
 import torch
 
-from certkit.certificate import CertifiedSet, Content, SetContent
+from certkit.certificate import BoundContent, CertifiedSet, Content, SetContent
 from proofs.model import Model
 from tests.support.models import Kind, Sizes, tiny_model
 from tests.support.truth import Truth, members
@@ -57,6 +57,9 @@ def check_entry(entry: Content, truth: ClassTruth, k: int) -> None:
         wrong = [s for s in members(entry, k) if tuple(s[:-1]) in failing]
         assert not wrong, (entry, wrong)
         return
+    if isinstance(entry, BoundContent):
+        check_bounds(entry, truth.fails[entry.q, entry.m])
+        return
     rows = {row.x: row for row in (entry.tails if hasattr(entry, "tails") else entry.counts)}
     for x, sequences in truth.fails[entry.q, entry.m].items():
         if sequences:
@@ -65,6 +68,17 @@ def check_entry(entry: Content, truth: ClassTruth, k: int) -> None:
     for x, row in rows.items():
         least = getattr(row, "failing_at_least", 0)
         assert least <= len(truth.fails[entry.q, entry.m][x]), (entry, x)
+
+
+def check_bounds(entry: BoundContent, fails: dict[int, set[tuple[int, ...]]]) -> None:
+    """Each failing sequence is counted by the first bound with an output it fails for, and there is one."""
+    left = set(itertools.chain.from_iterable(fails.values()))
+    for bound in entry.bounds:
+        here = left & set(itertools.chain.from_iterable(fails[x] for x in bound.outputs))
+        assert bound.failing_at_most >= len(here), (entry, bound, here)
+        assert bound.failing_at_least <= len(fails[bound.outputs[0]]), (entry, bound)
+        left -= here
+    assert not left, (entry, left)
 
 
 def some_model(seed: int, *, kinds: tuple[Kind, ...] = tuple(Kind)) -> Model:
