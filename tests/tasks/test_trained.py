@@ -59,11 +59,12 @@ def test_accuracies(trained: tuple[Path, Model, Task]) -> None:
     assert count_correct(model).correct < 100
 
 
-def test_an_attack_names_tokens(trained: tuple[Path, Model, Task]) -> None:
+@pytest.mark.parametrize("semantics", ["real", "float32"])
+def test_an_attack_names_tokens(trained: tuple[Path, Model, Task], semantics: str) -> None:
     """The whole of every class claimed: the one sequence that is wrong is found."""
     _, model, task = trained
     whole = [full_content(q, m, 3) for q in range(8) for m in range(q, 8)]
-    overclaims = by_hand(model, whole)
+    overclaims = by_hand(model, whole, semantics=semantics)
     overclaims = attrs.evolve(overclaims, claim=attrs.evolve(overclaims.claim, task=task))
     found = attack(model, overclaims, 1000).counterexample
     assert found is not None
