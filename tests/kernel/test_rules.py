@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,15 @@ def test_a_tail_needs_the_digits_of_its_count(monkeypatch: pytest.MonkeyPatch) -
         check_tail(model, entry, Row(0, multiplier, exact, 0))
     assert (caught.value.verdict, caught.value.rule) == ("undecided", "tail")
     assert caught.value.where == f"q=2 m=2 x=0: failing_at_most={exact}"
+
+
+def test_a_tail_that_is_a_whole_number_is_not_below_itself() -> None:
+    """With multiplier 0 it is the number of sequences of the class, exactly."""
+    model, entry = flat(WRONG), Entry(0, 2, "tails")
+    assert check_tail(model, entry, Row(0, (0.0,), 5, 0)) == 64
+    with pytest.raises(Finding) as caught:
+        check_tail(model, entry, Row(0, (0.0,), 4, 0))
+    assert caught.value.verdict == "refuted"
 
 
 def test_a_count_says_what_it_recounted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,6 +282,13 @@ def test_the_last_line_is_about_all_certificates(kinds: list[str], line: str) ->
     drawn = {"sampled": (3, 10)}
     verdicts = [Verdict(kind, "", "", 0, 0, drawn.get(kind), 64, 0.0, None, "") for kind in kinds]
     assert command._last_line(verdicts) == line
+
+
+def test_findings_pass_between_processes() -> None:
+    for found in (FALSE, UNSURE):
+        again = pickle.loads(pickle.dumps(found))
+        assert vars(again) == vars(found)
+        assert again.args == (found.verdict, found.rule, found.where, found.counterexample)
 
 
 def test_precisions_double() -> None:

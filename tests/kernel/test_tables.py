@@ -110,7 +110,7 @@ def test_errors_of_executions_are_those_derived(weights: Weights) -> None:
     assert scaled_rows(executed.pvou_error, executed.exponent) == pvou
     unit = Fraction(1, 2**executed.exponent)
     for got, least in zip(scaled_rows(executed.eupu_error, executed.exponent), eupu, strict=True):
-        assert all(a <= b <= a + 2 * unit for a, b in zip(least, got, strict=True))
+        assert all(a < b <= a + unit for a, b in zip(least, got, strict=True))
 
 
 def test_doubts_are_the_derived_radii(weights: Weights) -> None:
@@ -136,9 +136,10 @@ def test_doubts_are_the_derived_radii(weights: Weights) -> None:
 def test_scores_beyond_all_bounds_say_nothing(weights: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
     executed = Execution(weights)
     monkeypatch.setattr(execution, "MAX_DOUBT", 0)
-    with pytest.raises(Finding, match="binary32 says nothing") as caught:
+    with pytest.raises(Finding) as caught:
         executed.doubts(0, 1)
     assert (caught.value.verdict, caught.value.rule) == ("undecided", "float32")
+    assert caught.value.where == "the scores are so large that binary32 says nothing"
 
 
 @pytest.mark.parametrize(("limit", "value"), [("MAX_ROUNDINGS", 16), ("MAX_REACH", 1)])
@@ -146,9 +147,10 @@ def test_models_too_large_for_binary32(
     limit: str, value: int, weights: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(execution, limit, value)
-    with pytest.raises(Finding, match="overflow") as caught:
+    with pytest.raises(Finding) as caught:
         Execution(weights)
     assert (caught.value.verdict, caught.value.rule) == ("refused", "float32")
+    assert caught.value.where == "weights so many or so large that binary32 could overflow"
 
 
 def test_the_reach_is_the_product_of_the_largest_sums() -> None:
@@ -200,3 +202,20 @@ def test_terms_of_executions_use_the_most_above_and_the_least_below(weights: Wei
             ball = attention.token[t] * attention.place[p] * (tokens[t] + places[p])
             assert bounds[p][t] == (ball.upper() if sign > 0 else ball.lower())
             assert enclose(executed, entry, 0, 64, sign)[p][t].overlaps(ball)
+
+
+def test_gains_of_executions_are_wider_by_the_errors_of_both_outputs(weights: Weights) -> None:
+    executed = Execution(weights)
+    for q, m, x in ((0, 1, 2), (2, 2, 0), (1, 2, 1)):
+        exact = Model.gains(executed, q, m, x)
+        for sign in (1, -1):
+            tokens, places = executed.gains(q, m, x, sign)
+            assert (len(tokens), len(places)) == (m + 1, executed.k)
+            for t, gain in enumerate(tokens):
+                error = executed.evou_error[x][t] + executed.evou_error[m][t]
+                assert gain == exact[0][t] + sign * error
+            for p, gain in enumerate(places):
+                error = executed.pvou_error[x][p] + executed.pvou_error[m][p]
+                error += executed.eupu_error[x][q] + executed.eupu_error[m][q]
+                assert gain == exact[1][p] + sign * error
+        assert executed.gains(q, m, x) == executed.gains(q, m, x, 1)
