@@ -12,7 +12,16 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from html import escape
 
-__all__ = ["facts_html", "grouped", "grouped_up", "percent_down", "percent_up", "short_digest", "table_html"]
+__all__ = [
+    "facts_html",
+    "grouped",
+    "grouped_up",
+    "percent_down",
+    "percent_up",
+    "printable",
+    "short_digest",
+    "table_html",
+]
 
 
 def _percent(scaled: int, digits: int) -> str:
@@ -66,6 +75,15 @@ def short_digest(digest: str) -> str:
     '0123456789ab…'
     """
     return digest if len(digest) <= 12 else digest[:12] + "…"
+
+
+def printable(text: str) -> str:
+    """Text from a file, with what a terminal might obey (control characters, direction marks) spelled out.
+
+    >>> printable("cubic\\x1b[2J")
+    'cubic\\\\x1b[2J'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def facts_html(title: str, facts: Iterable[tuple[str, str]], note: str = "") -> str:

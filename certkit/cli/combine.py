@@ -14,7 +14,7 @@ from certkit.cli.inputs import read_certificate
 from certkit.cli.output import print_json, result_console
 from certkit.combining import ClassDifference, differences
 from certkit.combining import combine as combined
-from certkit.display import percent_down
+from certkit.display import percent_down, printable
 from certkit.fileformat import wide_int
 
 _SHOWN = 10
@@ -80,7 +80,7 @@ def _print_diff(
     for path, certificate in (first, second):
         claim = certificate.claim
         text = f"{path}: {claim.correct_at_least:,} of {claim.total:,} ({percent_down(certificate.bound)})"
-        console.print(Text(f"{text} by {certificate.strategy}"), soft_wrap=True)
+        console.print(Text(f"{text} by {printable(certificate.strategy)}"), soft_wrap=True)
     if not changed:
         console.print("They prove the same number in every class.")
         return

@@ -18,7 +18,7 @@ from certkit.cli.exits import CliError, Exit
 from certkit.cli.inputs import require_models, writable_folder
 from certkit.cli.models import read_model, require_sound_machine, use_threads
 from certkit.cli.output import float_down, log_console, print_json, print_table, result_console
-from certkit.display import grouped, percent_down
+from certkit.display import grouped, percent_down, percent_up
 from certkit.fileformat import wide_int
 from certkit.listing import content_kinds
 from certkit.task import MAX_OF_K, NAMES
@@ -205,35 +205,39 @@ def _print_table(done: Sequence[Proved]) -> None:
     order = {path: position for position, path in enumerate(dict.fromkeys(p.model for p in done))}
     rows = sorted(done, key=lambda p: (order[p.model], -p.certificate.bound))
     totals = {proved.certificate.claim.total for proved in rows}
-    title = (
-        f"Certified correct, of {grouped(totals.pop())} sequences"
-        if len(totals) == 1
-        else "Certified correct"
-    )
+    of_all = f", of {grouped(totals.pop())} sequences" if len(totals) == 1 else ""
+    title = f"Certified correct{of_all}"
     table = Table(box=SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", title_style="bold")
-    for heading in ("at least", "sequences", "search", "verify", "operations"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("model", "strategy") if len(order) > 1 else ("strategy",):
-        table.add_column(heading, no_wrap=True)
+    columns = [_columns(proved) for proved in rows]
+    kept = [name for name in columns[0] if any(column[name] for column in columns)]
+    for name in kept if len(order) > 1 else [name for name in kept if name != "model"]:
+        table.add_column(name, justify="left" if name in ("model", "strategy") else "right", no_wrap=True)
     best: dict[Path, Fraction] = {}
-    for proved in rows:
+    for proved, column in zip(rows, columns, strict=True):
         bound = proved.certificate.bound
         is_best = best.setdefault(proved.model, bound) == bound and len(rows) > len(order)
-        cells = [
-            percent_down(bound),
-            grouped(proved.certificate.claim.correct_at_least),
-            _time(proved.seconds("search")),
-            _time(proved.seconds("verify")),
-            _magnitude(proved.remark("cost", "flops")),
-            *([proved.model.stem] if len(order) > 1 else []),
-            proved.certificate.strategy,
-        ]
+        cells = (column[str(heading.header)] for heading in table.columns)
         table.add_row(*cells, style="bold" if is_best else "")
     console = result_console()
     print_table(table)
     counted = "1 certificate" if len(rows) == 1 else f"{len(rows)} certificates"
     console.print(Text(f"{counted} in {rows[0].path.parent}/. Check with"), soft_wrap=True)
     console.print(Text(f"  certkit audit {rows[0].path} {rows[0].model}"), soft_wrap=True)
+
+
+def _columns(proved: Proved) -> dict[str, str]:
+    """The cells of a row by their headings; a column that is empty in every row is left out."""
+    certificate, upper = proved.certificate, proved.certificate.bound_upper
+    return {
+        "at least": percent_down(certificate.bound),
+        "at most": "" if upper is None else "the same" if upper == certificate.bound else percent_up(upper),
+        "sequences": grouped(certificate.claim.correct_at_least),
+        "search": _time(proved.seconds("search")),
+        "verify": _time(proved.seconds("verify")),
+        "operations": _magnitude(proved.remark("cost", "flops")),
+        "model": proved.model.stem,
+        "strategy": certificate.strategy,
+    }
 
 
 def _time(seconds: float | None) -> str:

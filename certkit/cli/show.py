@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json as jsonlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
 from rich.text import Text
 
 from certkit.atomic import write_atomically
-from certkit.certificate import Certificate
+from certkit.certificate import Certificate, Json
 from certkit.cli.exits import CliError
 from certkit.cli.inputs import read_certificate
 from certkit.cli.output import float_down, print_json, result_console
-from certkit.display import percent_down
+from certkit.display import percent_down, printable
 from certkit.fileformat import wide_int
 from certkit.listing import content_kinds, content_records, summary
 from certkit.task import NAMES
@@ -99,6 +100,22 @@ _MEANING = {
 }
 
 
+def _remark(value: Json) -> str:
+    """A producer's remark in one line; it may be anything.
+
+    >>> _remark({"flops": 12345, "checks": {"a": "ok", "b": "ok"}})
+    'checks ok (2 of them), flops 12,345'
+    """
+    if isinstance(value, Mapping):
+        parts = {name: _remark(part) for name, part in sorted(value.items())}
+        if len(parts) > 1 and len(set(parts.values())) == 1:
+            return f"{next(iter(parts.values()))} ({len(parts)} of them)"
+        return ", ".join(f"{printable(name)} {part}" for name, part in parts.items()) or "–"
+    if isinstance(value, str):
+        return printable(value)
+    return f"{value:,}" if type(value) is int else jsonlib.dumps(value)
+
+
 def _in_words(certificate: Certificate, path: Path) -> None:
     claim, parts = certificate.claim, summary(certificate.content)
     console = result_console()
@@ -119,9 +136,9 @@ def _in_words(certificate: Certificate, path: Path) -> None:
     classes = claim.vocab if claim.k == 1 else claim.vocab * (claim.vocab + 1) // 2
     kinds = ", ".join(f"{count:,} {name}" for name, count in parts.items() if count and name != "classes")
     say(f"Proof: {parts['classes']:,} of {classes:,} classes (query, maximum) have content: {kinds or '–'}.")
-    say(f"       Found by strategy {certificate.strategy}, version {certificate.version}.")
+    say(f"       Found by strategy {printable(certificate.strategy)}, version {certificate.version}.")
     if certificate.remarks:
         say("Producer's remarks (they prove nothing):", "dim")
         for name, value in sorted(certificate.remarks.items()):
-            say(f"       {name}: {jsonlib.dumps(value, sort_keys=True, ensure_ascii=False)}", "dim")
+            say(f"       {printable(name)}: {_remark(value)}", "dim")
     say("This is what the file says. To check it: certkit audit CERT MODEL", "italic")
