@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -115,6 +116,8 @@ def _audit_one(store: Store, digest: str, model: str) -> Audited:
     with tempfile.NamedTemporaryFile(suffix=".cert") as file:
         file.write(store.read(digest))
         file.flush()
+        began = time.process_time()
         verdict = audit(file.name, model)
+        seconds = time.process_time() - began
     where = f"{verdict.rule}: {verdict.where}" if verdict.where else ""
-    return Audited(digest, verdict.kernel_sha256, verdict.verdict, where, verdict.seconds)
+    return Audited(digest, verdict.kernel_sha256, verdict.verdict, where, seconds)

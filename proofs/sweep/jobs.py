@@ -162,7 +162,7 @@ class Audited:
         auditor: digest of the auditor's code.
         verdict: ``verified``, or what else `certkit.kernel.audit` says.
         place: rule and place of what was found, empty if verified.
-        seconds: the audit took.
+        seconds: of one processor, that the audit took.
     """
 
     certificate: str
