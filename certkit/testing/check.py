@@ -46,6 +46,9 @@ __all__ = [
     "default_model_factory",
 ]
 
+_CRASHES = (ArithmeticError, LookupError, TypeError, AttributeError, RuntimeError, AssertionError)
+"""What shows a mistake in a strategy, where it should have raised a `ValueError` with a clear line."""
+
 MODEL_ENTRY_POINTS = "certkit.models"
 
 
@@ -204,14 +207,7 @@ class _Run:
             self.refusals += 1
             if name == "as searched":
                 self.report("refuses cleanly", name, (f"refused its own witness: {refusal}", None))
-        except (
-            ArithmeticError,
-            LookupError,
-            TypeError,
-            AttributeError,
-            RuntimeError,
-            AssertionError,
-        ) as crash:
+        except _CRASHES as crash:
             self.report("refuses cleanly", name, (f"{type(crash).__name__}: {crash}", None))
         return None
 
@@ -268,6 +264,8 @@ def check_specimen(
         searched = strategy.search(model)
     except ValueError:
         run.refusals += 1  # out of reach of this strategy, by its own word
+    except _CRASHES as crash:
+        run.report("refuses cleanly", "none yet", (f"search: {type(crash).__name__}: {crash}", None))
     else:
         run.check(_some(adversarial_witnesses(searched, seed), *hostile))
     return StrategyReport(

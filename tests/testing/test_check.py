@@ -120,6 +120,26 @@ def test_a_crash_is_caught() -> None:
     assert {finding.law for finding in report.findings} == {"refuses cleanly"}
 
 
+@attrs.frozen
+class Careless(Believer):
+    """Forgets that there may be no position before the query."""
+
+    name: str = "careless"
+
+    def search(self, model: Model) -> None:
+        model.W_pos[:-1].amax(0)
+
+
+def test_a_search_that_crashes_is_caught() -> None:
+    """The report names the model; the run goes on with the next one."""
+    specimens = [next(s for s in SMALL if s.name == "one-position"), SMALL[0]]
+    report = check_strategy(Careless(), specimens=specimens)
+    (finding,) = [found for found in report.findings if found.model == "one-position"]
+    assert finding.law == "refuses cleanly"
+    assert finding.message.startswith("search: IndexError")
+    assert report.models == 2
+
+
 def test_two_answers_are_caught() -> None:
     report = check_strategy(Moody(), specimens=SMALL[:1])
     assert [finding.law for finding in report.findings] == ["repeatable"]
