@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from certkit.kernel import sets
+from certkit.kernel import counts, sets
 from certkit.kernel.audit import decide
 from certkit.kernel.model import Model
 from certkit.kernel.reader import Box, Cell, Entry
@@ -158,3 +158,21 @@ def test_a_missing_row_is_about_the_whole_class() -> None:
         never_fails(model, Entry(2, 2, "tails"), 0)
     assert caught.value.counterexample == (0, 0, 2)
     assert never_fails(model, Entry(1, 2, "tails"), 0) == 64
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_sequences_are_counted_one_by_one(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, rooms = random.Random(seed), set()
+    monkeypatch.setattr(counts, "MAX_BINS", 12)
+    for _ in range(300):
+        m, others = rng.randint(0, 3), rng.randint(1, 3)
+        q = rng.randint(0, m)
+        rows = [[rng.randint(-4, 4) for _ in range(m + 1)] for _ in range(others)]
+        room = rng.randint(-2, 13)
+        need = sum(map(max, rows)) - room
+        every = [s for s in product(range(m + 1), repeat=others) if q == m or m in s]
+        wanted = sum(sum(row[t] for row, t in zip(rows, s, strict=True)) >= need for s in every)
+        found = counts._number(rows, need, Entry(q, m, "counts"), -7)
+        assert found == (-7 if room >= 12 else wanted)
+        rooms.add(room)
+    assert rooms == {*range(-2, 14)}
