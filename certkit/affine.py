@@ -103,6 +103,9 @@ class Affine:
         """The range of every element: contains every value the affine form stands for."""
         return point(self.centre) + _symmetric(_total(self.generators.abs())) + self.remainder
 
+    def __repr__(self) -> str:
+        return f"Affine(within {self.to_interval()!r}, {self.symbols.numel()} symbols)"
+
     def at(self, values: Mapping[int, float]) -> Interval:
         """The range when the named symbols have these values, the others being free.
 

@@ -14,6 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from certkit.affine import Affine
 from certkit.certificate import Certificate, Claim, Estimate
 from certkit.content import CertifiedSet, full_content
 from certkit.display import facts_html, grouped, grouped_up, percent_down, percent_up, table_html
@@ -157,6 +158,11 @@ def test_a_notebook_says_which_part_of_a_tensor_it_shows(shape: tuple[int, ...],
     assert f"shape {shape}, bounds rounded {note}" in text
     kept = [min(6, size) for size in shape[-2:]]
     assert text.count("<td") == (math.prod(kept) if 0 not in shape else 0)
+
+
+def test_an_affine_tensor_shows_its_range_not_its_generators() -> None:
+    x = Affine.from_interval(Interval.hull(torch.zeros(2), torch.ones(2)))
+    assert repr(x - x + x) == "Affine(within Interval([[0, 1], [0, 1]]), 2 symbols)"
 
 
 def test_small_content_is_shown_whole() -> None:
