@@ -40,6 +40,7 @@ SUBJECTS: Final[Mapping[str, tuple[str, Callable[[Model], Certificate]]]] = {
     "boxes": ("twin-v6-k4-s0", lambda model: prove(model, "brute-force")),
     "tails": ("sharp-v4-k3-s0", lambda model: _trivial(model, TailContent)),
     "counts": ("sharp-v4-k3-s0", lambda model: _trivial(model, CountContent)),
+    "bounds": ("integer-v4-k3-s0", lambda model: prove(model, "separable-union")),
 }
 """For each kind of content a specimen of the zoo and a true certificate about it."""
 

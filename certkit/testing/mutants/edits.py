@@ -231,11 +231,12 @@ def _tail_nan(document: Document) -> None:
 
 def _drop_row(document: Document, kind: str) -> None:
     """Say that an x that can fail never does."""
+    place = 2 if kind == "tails" else 3
     for entry in _content(document):
         for row in entry[kind]["rows"] if kind in entry else []:
-            if int(row[2 if kind == "tails" else 3]) > 0:
+            if int(row[place]) > 0:
                 entry[kind]["rows"].remove(row)
-                _raised(document, int(row[2 if kind == "tails" else 3]))
+                _raised(document, int(row[place]))
                 return
     raise Inapplicable
 
@@ -247,7 +248,23 @@ def _repeat_row(document: Document, kind: str) -> None:
 
 def _row_about_max(document: Document, kind: str) -> None:
     entry = _first(_content(document), lambda e: kind in e and e[kind]["rows"])
-    entry[kind]["rows"][0][0] = entry["m"]
+    entry[kind]["rows"][0][0] = [entry["m"]] if kind == "bounds" else entry["m"]
+
+
+def _one_failure_less(document: Document) -> None:
+    """Claim one sequence more, of those that a bound says may fail."""
+    rows = [row for e in _content(document) if "bounds" in e for row in e["bounds"]["rows"]]
+    row = _first(rows, lambda row: int(row[3]) > int(row[4]))
+    row[3] = int(row[3]) - 1
+    _raised(document, 1)
+
+
+def _take_off_uncovered(document: Document) -> None:
+    """Take an output off before a row covers it."""
+    rows = _first(_content(document), lambda e: "bounds" in e and len(e["bounds"]["rows"]) > 1)["bounds"][
+        "rows"
+    ]
+    rows[0][1] = [[rows[1][0][0], 64]]
 
 
 def _more_certain_failures(document: Document) -> None:
@@ -343,6 +360,12 @@ EDITS: dict[str, Callable[[Document], None]] = {
     "count row twice": _per_kind(_repeat_row, "counts"),
     "tail about the maximum": _per_kind(_row_about_max, "tails"),
     "count about the maximum": _per_kind(_row_about_max, "counts"),
+    "bound claims no failures": lambda d: _fewer_failures(d, "bounds", 3),
+    "bound claims one failure less": _one_failure_less,
+    "bound dropped": _per_kind(_drop_row, "bounds"),
+    "bound twice": _per_kind(_repeat_row, "bounds"),
+    "bound about the maximum": _per_kind(_row_about_max, "bounds"),
+    "bound takes off what is not covered": _take_off_uncovered,
     "more certain failures": _more_certain_failures,
     "bins of no width": _zero_width,
     "unknown field": _unknown_field,
