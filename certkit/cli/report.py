@@ -12,8 +12,8 @@ from certkit.cli.output import log_console
 from proofs.report import make_report, read_study, write_report
 
 
-def report(results: Path, /, *, out: Path = Path("report")) -> int:
-    """Make tables, figures and one HTML page of the results of a sweep, and print the path of the page.
+def report(*results: Path, out: Path = Path("report")) -> int:
+    """Make tables, figures and one HTML page of the results of sweeps, and print the path of the page.
 
     Exit code 1, for something is wrong: some certified bound is above what its model is known to reach, or
     some certificate was audited and not verified.
@@ -21,11 +21,11 @@ def report(results: Path, /, *, out: Path = Path("report")) -> int:
     Parameters
     ----------
     results
-        The folder of a sweep.
+        The folder of a sweep, or of several that are reported as one study.
     out
         Folder for the page, the figures and the data.
     """
-    made = make_report(read_study(results))
+    made = make_report(read_study(*results))
     print(write_report(made, writable_folder(out)))
     for row in made.suspicious:
         text = f"{row.strategy} on {row.model.name}: the bound is above the accuracy; audit its certificate"

@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from proofs.strategy import Semantics
-from proofs.sweep import Audited, Status, open_results
+from proofs.sweep import Audited, Status, SweepError, open_results
 
 _SUBCUBIC = re.compile(r"EUPU-(?P<direct>.+?)--attn-(?P<attention>.+?)--attn-err-(?P<error>.+)")
 
@@ -144,23 +144,34 @@ def _result(row: Mapping[str, Any], model: ModelRow) -> ResultRow:
     )
 
 
-def read_study(folder: Path) -> Study:
-    """The study in a sweep's results folder.
+def read_study(*folders: Path) -> Study:
+    """The study in the results folders of one sweep or several: what more than one holds is read once.
 
     Raises:
-        SweepError: the folder holds no sweep.
+        SweepError: no folder is named, or one holds no sweep.
     """
-    ledger, _ = open_results(folder)
-    with ledger:
-        audits = {one.certificate: one for one in ledger.audits()}
-        tables = {name: ledger.rows(name) for name in ("models", "facts", "results")}
-    facts = {row["sha256"]: row for row in tables["facts"]}
-    models = {row["sha256"]: _model(row, facts.get(row["sha256"])) for row in tables["models"]}
-    proved = [row for row in tables["results"] if row["status"] == Status.PROVED]
-    failed = [row for row in tables["results"] if row["status"] != Status.PROVED]
+    if not folders:
+        raise SweepError("no results folder is named; certkit sweep makes one")
+    files: dict[str, Mapping[str, Any]] = {}
+    facts: dict[str, Mapping[str, Any]] = {}
+    jobs: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+    audits: dict[str, Audited] = {}
+    for folder in folders:
+        ledger, _ = open_results(folder)
+        with ledger:
+            files |= {row["sha256"]: row for row in ledger.rows("models")}
+            facts |= {row["sha256"]: row for row in ledger.rows("facts")}
+            audits |= {one.certificate: one for one in ledger.audits()}
+            for row in ledger.rows("results"):
+                key = tuple(row[name] for name in ("sha256", "strategy", "version", "semantics"))
+                if key not in jobs or jobs[key]["status"] != Status.PROVED:
+                    jobs[key] = row
+    models = {sha256: _model(row, facts.get(sha256)) for sha256, row in files.items()}
+    proved = [row for row in jobs.values() if row["status"] == Status.PROVED]
+    failed = [row for row in jobs.values() if row["status"] != Status.PROVED]
     return Study(
         models=tuple(sorted(models.values(), key=lambda m: (m.setting, m.name))),
         results=tuple(_result(row, models[row["sha256"]]) for row in proved),
-        failures=tuple(row | {"model": models[row["sha256"]].name} for row in failed),
+        failures=tuple({**row, "model": models[row["sha256"]].name} for row in failed),
         audits=tuple(audits.values()),
     )

@@ -185,6 +185,28 @@ def test_a_ledger_becomes_a_study(tmp_path: Path) -> None:
     assert "more than 600 s" in text
 
 
+def test_two_folders_are_one_study_and_a_proof_in_either_counts(tmp_path: Path) -> None:
+    one, two = (
+        ModelFile("models/one.safetensors", "a" * 64, 3, 4),
+        ModelFile("two.safetensors", "b" * 64, 3, 5),
+    )
+    proof = Proof("c" * 64, "60", None, "64", "separable", "quartic", 10, 20, 30, 40, 50, 60)
+    job = Job(one, "separable-tail", 1, "real")
+    proved, late = Outcome(job, Status.PROVED, 1.0, proof=proof), Outcome(job, Status.TIME, 600.0, "late")
+    for name, outcome, models in (("first", late, [one]), ("second", proved, [one, two])):
+        (tmp_path / name).mkdir()
+        with Ledger(tmp_path / name / "ledger.sqlite") as ledger:
+            ledger.add_models(models)
+            ledger.record(outcome)
+    for names in (["first", "second"], ["second", "first"], ["second", "second"]):
+        study = read_study(*(tmp_path / name for name in names))
+        assert [model.name for model in study.models] == ["one", "two"]
+        assert [row.bound for row in study.results] == [Fraction(60, 64)]
+        assert study.failures == ()
+    with pytest.raises(SweepError, match="no results folder"):
+        read_study()
+
+
 def test_what_was_audited_is_said_and_a_refused_certificate_raises_the_alarm(
     study: Study, tmp_path: Path
 ) -> None:
