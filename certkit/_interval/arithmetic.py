@@ -16,7 +16,7 @@ from certkit import rounding
 from certkit._interval.base import all_finite, empty_mask, with_empty
 from certkit._rounding.chunks import CHUNK, by_chunks, common_shape
 from certkit._rounding.corners import Pair, extreme_products, extreme_quotients
-from certkit._rounding.kernels import DIFFERENCE, PRODUCT, SPLIT_PRODUCT, SUM, Job, Kernel, rounded
+from certkit._rounding.kernels import DIFFERENCE, SPLIT_PRODUCT, SUM, Job, Kernel, rounded
 
 Bounds = tuple[Tensor, Tensor]
 
@@ -260,14 +260,9 @@ def _absolute(lo: Tensor, hi: Tensor) -> Bounds:
 
 
 def sqr(a: Bounds) -> Bounds:
-    lo, hi = by_chunks(_sqr, *a)
-    return lo, hi
-
-
-def _sqr(lo: Tensor, hi: Tensor) -> Bounds:
-    least, largest = (lo, hi) if lo is hi else _absolute(lo, hi)
-    down, up, ordinary = _from_jobs(PRODUCT, [Job(least, least, up=False), Job(largest, largest, up=True)])
-    return (down, up) if ordinary or all_finite(down, up) else with_empty(down, up, empty_mask(lo, hi))
+    """The product of ``|a|`` with itself: no element has 0 inside, so its ends are the ends' squares."""
+    size = absolute(a)
+    return mul(size, size)
 
 
 def sqrt(a: Bounds) -> Bounds:
