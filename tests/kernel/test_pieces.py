@@ -91,6 +91,25 @@ def test_sets_are_called_disjoint_and_counted_as_they_are(seed: int) -> None:
     assert outcomes == {"", "overlap"}
 
 
+def test_rows_at_the_edge_of_what_is_allowed() -> None:
+    legal = (
+        Row(0, (0.0,), 0, 0),
+        Row(0, (0.5,), (2**32 - 1) * 2**10, 0),
+        Row(0, (0.5,), 2**90, 0),
+        Row(0, (0.5, -1.0), 7, 7),
+        Row(0, (5e-324, 0.0), 2**32 + 1, 1),
+        Row(0, (0.5, 0.0), 2**32 + 1, 0, (1, 3)),
+    )
+    for row in legal:
+        check_entry(Entry(4, 4, "bounds", rows=(row, Row(2, (0.5,), 1, 0, (), ((0, 1),)))), 3, 5)
+        if not row.others:
+            kind = "tails" if len(row.numbers) == 1 else "counts"
+            check_entry(Entry(4, 4, kind, rows=(row, row._replace(x=3))), 3, 5)
+    for most in (2**32 + 1, (2**33 - 1) * 2**10, 2**32 + 2**40):
+        with pytest.raises(Finding, match="32 bits"):
+            check_entry(Entry(4, 4, "tails", rows=(Row(0, (0.5,), most * 2 + 1, 0),)), 3, 5)
+
+
 def test_rows_add_up() -> None:
     rows = (Row(0, (1.0,), 3, 0), Row(1, (1.0, 0.0), 4, 2), Row(2, (1.0, 0.0), 1, 1))
     assert contribution(Entry(3, 3, "bounds", rows=rows), 3) == (16 - 8, 2)

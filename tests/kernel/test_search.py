@@ -5,16 +5,18 @@ from __future__ import annotations
 import builtins
 import math
 import random
+from fractions import Fraction
 from itertools import product
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from flint import arb, ctx, fmpq
 
 from certkit.kernel import counts, sets
 from certkit.kernel.audit import decide
 from certkit.kernel.model import Model
-from certkit.kernel.reader import Box, Cell, Entry
+from certkit.kernel.reader import Box, Cell, Entry, Row
 from certkit.kernel.sets import Terms, never_fails, open_members, plainly_correct
 from certkit.kernel.verdict import Finding
 from tests.kernel.test_pieces import _part, _sequences, flat, slanted
@@ -176,3 +178,53 @@ def test_sequences_are_counted_one_by_one(seed: int, monkeypatch: pytest.MonkeyP
         assert found == (-7 if room >= 12 else wanted)
         rooms.add(room)
     assert rooms == {*range(-2, 14)}
+
+
+def _number_of(rows: list[list[int]], need: int, entry: Entry) -> int:
+    every = product(range(entry.m + 1), repeat=len(rows))
+    members = [s for s in every if entry.q == entry.m or entry.m in s]
+    return sum(sum(row[t] for row, t in zip(rows, s, strict=True)) >= need for s in members)
+
+
+@pytest.mark.parametrize("inward", [False, True])
+def test_bins_are_rounded_outward_and_inward(inward: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Terms that are known to within wide balls: each bound uses the end that is worse (inward: better).
+
+    No end lies on the edge of a bin, where the auditor's own rounding may reach over it.
+    """
+    rng, seen = random.Random(inward), set()
+    for _ in range(200):
+        m, others = rng.randint(1, 2), rng.randint(1, 3)
+        q = rng.randint(0, m)
+        entry, model = Entry(q, m, "counts"), flat([[0] * (m + 1)] * (m + 1), others + 1)
+        balls = [[(rng.randint(-9, 7), rng.randint(0, 2)) for _ in range(m + 1)] for _ in range(others + 1)]
+        terms = [[arb(fmpq(16 * mid + 1, 64), fmpq(rad, 4)) for mid, rad in row] for row in balls]
+        monkeypatch.setattr(counts, "row_terms", lambda *_, terms=terms: terms)
+        width, offset = Fraction(1, 2), Fraction(rng.choice([-3, 0, 1, 6]), 8)
+        low = [[Fraction(16 * (mid - rad) + 1, 64) for mid, rad in row] for row in balls]
+        high = [[Fraction(16 * (mid + rad) + 1, 64) for mid, rad in row] for row in balls]
+        most, least = (low, high) if inward else (high, low)
+        up = [[math.ceil((v - offset) / width) for v in row] for row in most[:-1]]
+        down = [[math.floor((v + offset) / width) for v in row] for row in least[:-1]]
+        need_up = math.ceil((-most[-1][q] - others * offset) / width)
+        need_down = math.ceil((-least[-1][q] + others * offset) / width)
+        ctx.prec = 64
+        found = counts.recount(model, entry, Row(0, (0.5, float(offset)), 0, 0), 64, inward)
+        assert found == (_number_of(down, need_down, entry), _number_of(up, need_up, entry))
+        seen.add(found)
+    assert len(seen) > 10
+
+
+def test_a_count_is_refuted_only_by_what_inward_bins_contradict(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = {(64, False): (0, 9), (64, True): (3, 5), (128, False): (3, 5)}
+
+    def canned(model: Model, entry: Entry, row: Row, bits: int, inward: bool = False) -> tuple[int, int]:
+        return answers[bits, inward]
+
+    monkeypatch.setattr(counts, "recount", canned)
+    model, entry = flat([[0]]), Entry(0, 0, "counts")
+    assert counts.check_count(model, entry, Row(0, (1.0, 0.0), 5, 3)) == 128
+    for most, least in ((4, 3), (5, 4)):
+        with pytest.raises(Finding) as caught:
+            counts.check_count(model, entry, Row(0, (1.0, 0.0), most, least))
+        assert caught.value.verdict == "refuted"
