@@ -230,6 +230,18 @@ def test_exceptions_are_confirmed_for_an_upper_claim_alone(
     assert asked == [True] * 3
 
 
+def test_more_classes_than_pieces_of_work(tmp_path: Path) -> None:
+    model = flat([[-9] * 6] * 6, k=2)
+    model.eupu = [[-9] * 6] * 6
+    entries = [Entry(q, m, "tails") for q in range(6) for m in range(q, 6)]
+    outcomes = list(AUDIT._decide_all(model, entries, False, 2))
+    alone = [decide(model, entry, False) for entry in entries]
+    assert len(outcomes) == 21
+    found = [outcome.finding for outcome in outcomes if outcome.finding is not None]
+    assert len(found) == sum(outcome.finding is not None for outcome in alone)
+    assert all(finding.verdict == "refuted" for finding in found)
+
+
 def test_a_counterexample_is_told_in_the_tokens_of_the_task(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
