@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -52,6 +53,27 @@ class Lines:
         left = f", about {_clock_time(gone * (total - done) / done)} left" if done else ""
         text = f"{self._what}: {done:,} of {total:,} in {_clock_time(gone)}{left}"
         self._console.print(Text(f"{text}, {note}" if note else text), soft_wrap=True)
+
+
+class Shown(Protocol):
+    """Shows how far something is."""
+
+    def __call__(self, done: int, total: int, note: str = "") -> None: ...
+
+
+@contextlib.contextmanager
+def shown(what: str, console: Console) -> Iterator[Shown]:
+    """Show progress while the context lasts: a bar on a terminal, else a line every minute."""
+    if not console.is_terminal:
+        yield Lines(what, console)
+        return
+    with new_bar(console) as bar:
+        task = bar.add_task(what, total=None, note="")
+
+        def show(done: int, total: int, note: str = "") -> None:
+            bar.update(task, completed=done, total=total, note=note)
+
+        yield show
 
 
 def _clock_time(seconds: float) -> str:

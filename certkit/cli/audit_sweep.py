@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,7 +10,7 @@ from rich.text import Text
 
 from certkit.cli.exits import CliError, Exit
 from certkit.cli.output import log_console, result_console
-from proofs.progress import Lines, new_bar
+from proofs.progress import shown
 from proofs.sweep import open_results
 from proofs.sweep.audits import AuditPlan, AuditSummary, audit_results
 
@@ -41,22 +38,12 @@ def audit_sweep(results: Path, *, sample: int | None = None, seed: int = 0, work
             raise CliError(f"{name} {value}: must be at least 1")
     ledger, store = open_results(results)
     try:
-        with ledger, _watch() as watch:
+        with ledger, shown("auditing", log_console()) as watch:
             summary = audit_results(ledger, store, AuditPlan(sample, seed, workers), watch)
     except BrokenProcessPool:
         message = "an auditing process died, perhaps of memory; run it again with fewer --workers to go on"
         raise CliError(message, Exit.ENVIRONMENT) from None
     return _conclude(results, summary)
-
-
-@contextmanager
-def _watch() -> Iterator[Callable[[int, int], None]]:
-    if not sys.stderr.isatty():
-        yield Lines("auditing", log_console())
-        return
-    with new_bar(log_console()) as bar:
-        task = bar.add_task("auditing", total=None, note="")
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _conclude(results: Path, summary: AuditSummary) -> int:

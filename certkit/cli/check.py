@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.text import Text
@@ -15,7 +13,7 @@ from certkit.cli.models import require_sound_machine
 from certkit.cli.output import log_console, print_json, result_console
 from certkit.testing.check import StrategyReport
 from proofs.checking import CheckPlan, Key, check_many, selected
-from proofs.progress import Lines, new_bar
+from proofs.progress import shown
 
 
 def check(
@@ -49,7 +47,7 @@ def check(
     plan = CheckPlan(selected(strategies or ("all",)), hostile, largest, workers, journal)
     require_sound_machine()
     began = time.monotonic()
-    with _watch() as watch:
+    with shown("checking", log_console()) as watch:
         reports = check_many(plan, watch)
     if json:
         for key, report in zip(plan.keys, reports, strict=True):
@@ -57,17 +55,6 @@ def check(
     else:
         _print(plan.keys, reports, time.monotonic() - began)
     return Exit.DONE if all(report.ok for report in reports) else Exit.FALSE
-
-
-@contextlib.contextmanager
-def _watch() -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal, else a line every minute."""
-    if not sys.stderr.isatty():
-        yield Lines("checking", log_console())
-        return
-    with new_bar(log_console()) as bar:
-        task = bar.add_task("checking", total=None, note="")
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _record(key: Key, report: StrategyReport) -> dict[str, object]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +13,7 @@ from certkit.cli.exits import CliError, Exit
 from certkit.cli.inputs import require_models, writable_folder
 from certkit.cli.models import require_sound_machine
 from certkit.cli.output import log_console, result_console
-from proofs.progress import Lines, new_bar
+from proofs.progress import Shown, shown
 from proofs.strategy import select
 from proofs.sweep import Limits, Local, Outcome, Remote, Status, Sweep, SweepProgress, ledger_path, run_sweep
 
@@ -77,8 +75,8 @@ def sweep(
         retry=retry,
     )
     require_sound_machine()
-    with _watch() as watch:
-        failures = run_sweep(plan, watch)
+    with shown("proving", log_console()) as show:
+        failures = run_sweep(plan, lambda progress: _show(progress, show))
     return _conclude(out, failures)
 
 
@@ -90,26 +88,12 @@ def _limits(seconds: float, megabytes: int) -> Limits:
     return Limits(seconds, megabytes)
 
 
-@contextmanager
-def _watch() -> Iterator[Callable[[SweepProgress], None]]:
-    """Show the progress of a sweep while the context lasts: a bar on a terminal, else a line every minute.
-
-    What was finished before is not counted, so that the time left is that of this run.
-    """
-    if not sys.stderr.isatty():
-        lines = Lines("proving", log_console())
-        yield lambda p: lines(p.done, p.total - p.before, f"{p.before:,} before, {p.failed:,} failed")
-        return
-    with new_bar(log_console()) as bar:
-        task = bar.add_task("proving", total=None, note="")
-
-        def show(progress: SweepProgress) -> None:
-            last = progress.last
-            name = "" if last is None else f"{Path(last.job.model.path).stem} {last.job.strategy}"
-            note = f"{progress.before} before, {progress.failed} failed  {name}"[:60]
-            bar.update(task, completed=progress.done, total=progress.total - progress.before, note=note)
-
-        yield show
+def _show(progress: SweepProgress, show: Shown) -> None:
+    """What was finished before is not counted, so that the time left is that of this run."""
+    last = progress.last
+    name = "" if last is None else f"{Path(last.job.model.path).stem} {last.job.strategy}"
+    note = f"{progress.before:,} before, {progress.failed:,} failed  {name}"[:60]
+    show(progress.done, progress.total - progress.before, note)
 
 
 def _conclude(folder: Path, failures: Sequence[Outcome]) -> int:

@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from proofs.progress import Lines
+from proofs.progress import Lines, shown
 
 
 def test_lines_come_at_most_every_minute_and_estimate_the_rest() -> None:
@@ -26,3 +26,13 @@ def test_nothing_done_gives_no_estimate() -> None:
     now[0] = 90.0
     lines(0, 7)
     assert stream.getvalue() == "proving: 0 of 7 in 0:01:30\n"
+
+
+def test_a_terminal_gets_a_bar_and_a_file_gets_lines() -> None:
+    for terminal in (True, False):
+        stream = io.StringIO()
+        console = Console(file=stream, width=120, force_terminal=terminal)
+        with shown("auditing", console) as show:
+            show(3, 4, "one failed")
+            assert isinstance(show, Lines) is not terminal
+        assert ("3/4" in stream.getvalue() and "one failed" in stream.getvalue()) is terminal
