@@ -54,6 +54,10 @@ def _describe(path: str, verdict: Verdict) -> str:
         lines.append(f"counterexample  {' '.join(map(str, verdict.counterexample))}  (misclassified)")
     if verdict.total:
         lines.append(f"audited         {verdict.audited_correct} of {verdict.total} sequences proved correct")
+    if verdict.sampled is not None:
+        done, there = verdict.sampled
+        time = f"all would take about {verdict.seconds * there / max(1, done):.0f} seconds"
+        lines.append(f"sampled         {done} of {there} classes: this is no verification; {time}")
     lines.append(f"precision       {verdict.precision_bits} bits at most")
     lines.append(f"seconds         {verdict.seconds:.1f}")
     lines.append(f"auditor         sha256 {verdict.kernel_sha256}")

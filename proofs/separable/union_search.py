@@ -1,9 +1,8 @@
-"""Search for `proofs.separable.union`: which outputs to group, found by sampling. Trusted for nothing.
+"""Search for `proofs.separable.union`: sampling, plans, bins. Trusted for nothing.
 
 Class by class, sequences are drawn with tokens of much attention over-represented (their weights put that
-right), and the sums of all outputs that may fail are evaluated on them. Outputs are ordered by how often they
-fail. The first j get rows of their own, each less a multiple of the one output before it that helps most; the
-rest is one group. Every j is tried on the sample, and the least estimate is taken.
+right), and the terms of all outputs that may fail are evaluated on them. `proofs.separable.union_plan` makes
+the rows; each gets as many bins as the sample says it needs.
 """
 
 from __future__ import annotations
@@ -17,8 +16,9 @@ from torch import Tensor
 from proofs.model import Model
 from proofs.paths import Paths, path_tables
 from proofs.separable.alive import alive_pairs, pruner
-from proofs.separable.groups import PARTS, Rows, row_blocks, row_terms
+from proofs.separable.groups import Rows, row_blocks, row_terms
 from proofs.separable.numerator import Query, class_worst, query_tables
+from proofs.separable.union_plan import ROW, Plan, Sample, plan_class, row_samples
 
 __all__ = ["plan_rows"]
 
@@ -28,27 +28,18 @@ _FREE: Final = 8192
 """Bins at most between 0 and the worst case where m need not occur, which an auditor counts with."""
 _INEXACT: Final = 0.04
 """Share by which bins may make the count of a row larger."""
-_MARGIN: Final = 0.1
-"""A group counts as failing on a sequence when it comes as close as that, in standard deviations."""
 _OFFSET: Final = 0.06
 """In widths."""
-SAMPLES: Final = 256
-MORE: Final = 1536
-_STAKE: Final = 2e-7
-"""A class that loses this share of all sequences gets the larger sample."""
+SAMPLES: Final = (256, 1024, 4096)
+"""Sizes of the samples of a class, one after the other as long as much is at stake."""
+_STAKE: Final = (2e-7, 2e-6, 0.0)
+"""A class that loses this share of all sequences gets the next larger sample."""
+_FOR_BINS: Final = 1024
+"""Sequences on which bins are tried, at most."""
 HOT: Final = 1.2
 """Tokens of much attention in a sequence, about, beyond those that are there by chance."""
-ALONE: Final = 128
-"""Rows about one output, at most, in a class."""
-EARLIER: Final = 16
-"""Outputs of which multiples may be taken off."""
-PAIRS: Final = 2
-"""Multiples taken off a row, at most."""
-_MULTIPLES: Final = (2, 4, 7, 13, 26, 45, 64)
 _DROPPED: Final = 3e-5
 """Classes that hold less than this share of all sequences, together, are left out."""
-_ROW: Final = 1e-9
-"""What a row must save to be worth its work, as a share of all sequences."""
 
 
 @attrs.frozen(eq=False)
@@ -83,19 +74,6 @@ def _worth_it(vocab: int, k: int) -> Tensor:
     return kept.reshape(vocab, vocab)
 
 
-@attrs.frozen(eq=False)
-class _Sample:
-    """Terms ``[N, K, X]`` of sequences of one class, and weights that sum to 1."""
-
-    terms: Tensor
-    weight: Tensor
-
-    def share(self, failing: Tensor) -> Tensor:
-        """Estimated share of the class, of sequences in the first dimension."""
-        shares: Tensor = torch.tensordot(self.weight, failing.float(), 1)
-        return shares
-
-
 def _draw(query: Query, m: int, shape: tuple[int, int], generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """``[N, K]`` tokens of sequences of the class, and their weights."""
     count, k = shape
@@ -127,91 +105,14 @@ class _Class:
     x: Tensor
 
 
-def _sample(of: _Class, count: int, generator: torch.Generator) -> _Sample:
+def _sample(of: _Class, count: int, generator: torch.Generator) -> Sample:
     tables, query, m, x = of.tables, of.query, of.m, of.x
     tokens, weight = _draw(query, m, (count, tables.position.shape[0]), generator)
     token = tables.token[: m + 1, x] - tables.token[: m + 1, m, None]
     direct = tables.direct[query.q, x] - tables.direct[query.q, m]
     place = tables.position[:, x] - tables.position[:, m, None] + direct
     attention = (query.weight_upper[m - query.q, tokens] * query.position_upper).float()
-    return _Sample((token[tokens] + place) * attention[:, :, None], weight)
-
-
-@attrs.frozen
-class _Plan:
-    """Rows of one class: groups of columns, for each the (column, multiple) pairs that are taken off, and the
-    estimated share of the class that all rows count together.
-    """
-
-    groups: list[list[int]]
-    less: list[list[tuple[int, int]]]
-    estimate: float
-
-
-def _less(total: Tensor, earlier: Tensor, sample: _Sample) -> tuple[Tensor, list[tuple[int, int]]]:
-    """What is best taken off a row with sums ``total [N]``, of outputs with sums ``earlier [N, E]``: the sums
-    that are left, and (column, multiple) pairs. One pair after the other, as long as it helps.
-    """
-    pairs = list[tuple[int, int]]()
-    multiples = torch.tensor(_MULTIPLES, dtype=total.dtype)[:, None] / PARTS
-    least = sample.share(total >= 0)
-    for _ in range(PAIRS if earlier.shape[1] else 0):
-        left = total[:, None, None] - multiples * earlier[:, None]
-        shares = sample.share(left >= 0).flatten()
-        best = int(shares.argmin())
-        if not bool(shares[best] < least):
-            break
-        multiple, column = divmod(best, earlier.shape[1])
-        least, total = shares[best], left[:, multiple, column]
-        pairs.append((column, _MULTIPLES[multiple]))
-    return total, pairs
-
-
-def _chain(sums: Tensor, sample: _Sample, count: int) -> tuple[Tensor, list[list[tuple[int, int]]]]:
-    """What each of the first ``count`` outputs adds, and what is best taken off it."""
-    added = sample.share(sums[:, :count] >= 0)
-    less: list[list[tuple[int, int]]] = [[] for _ in range(count)]
-    for i in range(1, int((added > 0).sum())):
-        left, less[i] = _less(sums[:, i], sums[:, : min(i, EARLIER)], sample)
-        added[i] = sample.share(left >= 0)
-    return added, less
-
-
-def _plan(sample: _Sample, share: float) -> _Plan:
-    """The cheapest number of single outputs before the group of the rest."""
-    sums = sample.terms.sum(1)
-    spread = sums.std(0).clamp(min=1e-30)
-    rank = sample.share(sums >= 0) + 1e-3 * sample.share(torch.sigmoid(8 * sums / spread))
-    order = rank.argsort(descending=True, stable=True)
-    sums, terms = sums[:, order], sample.terms[:, :, order]
-    size = len(order)
-    count = min(size, ALONE)
-    added, less = _chain(sums, sample, count)
-    tail = terms[:, :, count:].amax(2, keepdim=True) if count < size else terms[:, :, :0]
-    worst = torch.cat((terms[:, :, :count], tail), 2).flip(2).cummax(2).values.flip(2).sum(1)
-    rest = sample.share(worst >= -_MARGIN * worst.std(0))  # of the outputs from the j-th on
-    rest = torch.cat((rest, rest.new_zeros(1)))[: count + 1]
-    estimate = torch.cat((added.new_zeros(1), added.cumsum(0))) + rest
-    rows = torch.arange(count + 1) + (torch.arange(count + 1) < size)
-    best = int((estimate * share + _ROW * rows).argmin())
-    columns = order.tolist()
-    groups, pairs = [[column] for column in columns[:best]], less[:best]
-    if best < size:
-        groups.append(sorted(columns[best:]))
-        pairs.append(_less(worst[:, best], sums[:, : min(best, EARLIER)], sample)[1])
-    named = [[(columns[column], multiple) for column, multiple in row] for row in pairs]
-    return _Plan(groups, named, min(1.0, float(estimate[best])))
-
-
-def _row_samples(sample: _Sample, plan: _Plan) -> Tensor:
-    """``[R, N, K]`` the terms of each row on the sample."""
-    out = []
-    for group, less in zip(plan.groups, plan.less, strict=True):
-        terms = sample.terms[:, :, group].amax(2)
-        for column, multiple in less:
-            terms = terms - multiple / PARTS * sample.terms[:, :, column]
-        out.append(terms)
-    return torch.stack(out)
+    return Sample((token[tokens] + place) * attention[:, :, None], weight)
 
 
 def _bins(sample: Tensor, weight: Tensor, worst: Tensor, share: float) -> Tensor:
@@ -223,17 +124,17 @@ def _bins(sample: Tensor, weight: Tensor, worst: Tensor, share: float) -> Tensor
     need = (-asked / width[..., 0] - others.shape[3] * _OFFSET).ceil()
     estimate = ((up >= need) * weight).sum(2) * share
     exact = ((sample.sum(2) >= 0) * weight).sum(1) * share
-    fine = estimate <= (exact * (1 + _INEXACT) + _ROW)[:, None]
+    fine = estimate <= (exact * (1 + _INEXACT) + ROW)[:, None]
     fine[:, -1] = True
     return tried[fine.float().argmax(1)]
 
 
-def _planned(of: _Class, share: float, generator: torch.Generator) -> tuple[_Sample, _Plan]:
+def _planned(of: _Class, share: float, generator: torch.Generator) -> tuple[Sample, Plan]:
     """A plan for a class, with a larger sample where much is at stake."""
-    for count in (SAMPLES, MORE):
+    for count, stake in zip(SAMPLES, _STAKE, strict=True):
         sample = _sample(of, count, generator)
-        plan = _plan(sample, share)
-        if plan.estimate * share < _STAKE:
+        plan = plan_class(sample, share, thorough=count > SAMPLES[0])
+        if plan.estimate * share < stake:
             break
     return sample, plan
 
@@ -255,7 +156,8 @@ def plan_rows(model: Model) -> tuple[Rows, Tensor, Tensor]:
                 of, share = _Class(tables, query, maximum, x[m == maximum]), float(shares[q, maximum])
                 sample, plan = _planned(of, share, generator)
                 chosen.add(maximum, of.x.tolist(), plan)
-                samples.append((_row_samples(sample, plan), sample.weight, share))
+                few = sample.first(_FOR_BINS)
+                samples.append((row_samples(few, plan), few.weight, share))
         rows = chosen.rows(q)
         found.append(rows)
         if len(rows.q):
@@ -278,7 +180,7 @@ class _Collected:
     output: list[tuple[int, int]] = attrs.field(factory=list)
     less: list[tuple[int, int, int]] = attrs.field(factory=list)
 
-    def add(self, m: int, outputs: list[int], plan: _Plan) -> None:
+    def add(self, m: int, outputs: list[int], plan: Plan) -> None:
         """The rows of one class, whose plan is in columns of ``outputs``."""
         for group, less in zip(plan.groups, plan.less, strict=True):
             row = len(self.m)

@@ -92,6 +92,7 @@ def test_a_certificate_cannot_write_to_the_terminal(
 def test_a_sample_never_verifies(files: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     for count, shown in (("3", "s SAMPLED 3/10"), ("10", "s SAMPLED 10/10"), ("99", "s SAMPLED 10/10")):
         code, lines = run(capsys, files["good"], files["model"], "--sample", count)
+        assert any("this is no verification; all would take about" in line for line in lines)
         assert (code, lines[-1]) == (3, shown)
     code, lines = run(capsys, files["more"], files["model"], "--sample", "3")
     assert (code, lines[-1]) == (1, "s NOT VERIFIED")

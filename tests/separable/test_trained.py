@@ -12,6 +12,7 @@ from proofs.separable.count import SeparableCount
 from proofs.separable.exact import SeparableExact
 from proofs.separable.gap import STRATEGIES as GAP
 from proofs.separable.tail import SeparableTail
+from proofs.separable.union import SeparableUnion
 from proofs.training import Recipe, train
 from proofs.witness import NoWitness
 
@@ -26,6 +27,10 @@ def check_model(model: Model) -> None:
         if certified.two_sided:
             assert certified.correct_at_most >= exact.correct_at_most
             assert certified.correct_at_most - certified.correct_at_least <= certified.total // 500
+    united = SeparableUnion().verify(model, SeparableUnion().search(model))
+    assert united.correct_at_least <= exact.correct_at_least
+    assert united.correct_at_most >= exact.correct_at_most
+    assert exact.correct_at_least - united.correct_at_least <= united.total // 500
 
 
 def test_a_trained_model_of_the_zoo(zoo_paths: list[Path]) -> None:
