@@ -16,7 +16,7 @@ from certkit.kernel import __main__ as command
 from certkit.kernel.audit import Outcome, decide
 from certkit.kernel.counts import check_count, recount
 from certkit.kernel.model import Model
-from certkit.kernel.reader import Box, Cell, Entry, Row
+from certkit.kernel.reader import Box, Cell, Entry, Row, Statement
 from certkit.kernel.sets import PRECISIONS, never_fails
 from certkit.kernel.tails import check_tail, tail_bound
 from certkit.kernel.verdict import Finding
@@ -102,6 +102,16 @@ def test_a_certified_sequence_beside_an_exception_is_found() -> None:
         assert (found.verdict, found.rule, found.where) == ("refuted", "box", "q=2 m=2: x=0 is not beaten")
         assert found.counterexample is not None
         assert found.counterexample[1:] == (2, 2)
+
+
+def test_exceptions_open_for_different_tokens_are_all_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is refuted because another token left something else open."""
+    listed = ((1, 1), (1, 2))
+    entry = Entry(2, 2, "sets", (), (Box(((0, 2), (0, 2)), False, listed),))
+    monkeypatch.setattr(sets, "plainly_correct", lambda *_: False)
+    monkeypatch.setattr(sets.SetRule, "_doubts", lambda self, view, part, x: iter(listed[x : x + 1]))
+    found = finding_of(flat(WRONG), entry, confirm=True)
+    assert (found.verdict, found.where) == ("undecided", "q=2 m=2: exception (1, 1) may be correct")
 
 
 # --------------------------------------------------------------------------------- tails and counts
@@ -240,6 +250,23 @@ def test_more_classes_than_pieces_of_work(tmp_path: Path) -> None:
     found = [outcome.finding for outcome in outcomes if outcome.finding is not None]
     assert len(found) == sum(outcome.finding is not None for outcome in alone)
     assert all(finding.verdict == "refuted" for finding in found)
+
+
+@pytest.mark.parametrize("kind", ["sets", "tails", "counts", "bounds"])
+def test_claims_about_executions_have_sets_alone(kind: str) -> None:
+    statement = Statement(None, 3, 3, "float32", "", 0, None, 27)
+    entries = (Entry(0, 0, "sets"), Entry(0, 1, kind))
+    model = flat(WRONG)
+    if kind == "sets":
+        AUDIT.check_claim(statement, entries, model)
+        return
+    with pytest.raises(Finding) as caught:
+        AUDIT.check_claim(statement, entries, model)
+    assert (caught.value.verdict, caught.value.rule) == ("refused", "semantics")
+    assert caught.value.where == "a float32 claim is audited if it has cells and boxes alone"
+    with pytest.raises(Finding) as caught:
+        AUDIT.check_claim(statement._replace(semantics="float" * 20), entries, model)
+    assert caught.value.where == f"{'float' * 8!r} is unknown to this auditor"
 
 
 def test_a_counterexample_is_told_in_the_tokens_of_the_task(
