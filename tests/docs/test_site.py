@@ -54,6 +54,16 @@ def test_a_formula_nobody_can_draw_fails_the_build(kind: str) -> None:
         _drawn(kind, r"\nosuchcommand{x}")
 
 
+def test_no_style_shows_the_picture_of_the_other_mode() -> None:
+    """The theme hides it with `display`, and ours would come after the theme's."""
+    style = re.sub(
+        r"/[*].*?[*]/", "", (ROOT / "docs/assets/site.css").read_text(encoding="utf-8"), flags=re.S
+    )
+    rules = re.findall(r"([^{}]+)[{]([^{}]*)[}]", style)
+    assert [body for selector, body in rules if "img" in selector and "display" in body] == []
+    assert any("img" in selector for selector, _ in rules)
+
+
 class _Resources(HTMLParser):
     """What a page makes the browser load, and the formulas on it."""
 
