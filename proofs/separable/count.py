@@ -25,7 +25,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from certkit import rounding
+from certkit import cost, rounding
 from certkit.certificate import CertifiedSet, Content, Count, CountContent
 from proofs.model import Model
 from proofs.paths import Paths, path_tables
@@ -93,6 +93,7 @@ def _bins(values: Tensor, least: Tensor, m: Tensor, q: int) -> tuple[Bins, Tenso
     room = top.sum(1) - least
     usable = (top.abs() < _EXACT).all(1) & (least.abs() < _EXACT) & (room <= MAX_ROOM)
     deficit = (top[:, :, None] - values).clamp(max=_FAR)
+    cost.record(flops=values.numel(), int_ops=values.numel())  # the division that made them, the deficits
     deficit = torch.where(usable[:, None, None], deficit, _FAR).to(torch.int64)
     return Bins(deficit, torch.where(usable, room, -1.0).to(torch.int64), m, m > q), usable
 

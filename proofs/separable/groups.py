@@ -156,7 +156,7 @@ def _numerators(paths: Paths, q: int, rows: Rows) -> Tensor:
         out.append((position[part][:, :, None] + token[part][:, None]).amax(0))
         cost.record(flops=out[0].numel() * len(part), comparisons=out[0].numel() * (len(part) - 1))
     numerator = torch.stack(out) - own
-    cost.record(flops=2 * numerator.numel())
+    cost.record(flops=3 * numerator.numel())
     if len(rows.less):
         at, y = rows.less_row, rows.less_output
         taken = (paths.PVOU.lo + paths.EUPU[q].lo).T[y][:, :, None] + paths.EVOU.lo.T[y][:, None]

@@ -74,6 +74,7 @@ def tally(bins: Bins) -> tuple[Tensor, Tensor]:
 def _histogram(deficit: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """The different deficits below ``size`` of each row, and how many tokens have each: ``[R, J]`` twice."""
     count = torch.zeros((len(deficit), size + 1), dtype=torch.float64)
+    cost.record(int_ops=deficit.numel())
     count.scatter_add_(1, deficit.clamp(max=size), torch.ones(deficit.shape, dtype=torch.float64))
     row, shift = count[:, :size].nonzero(as_tuple=True)
     before = torch.bincount(row, minlength=len(deficit)).cumsum(0).roll(1)
