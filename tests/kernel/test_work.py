@@ -224,6 +224,7 @@ def test_numbers_beyond_all_proportion_are_not_written_out() -> None:
         with pytest.raises(Finding) as caught:
             ceiling(huge)
         assert (caught.value.verdict, caught.value.rule) == ("undecided", "precision")
+        assert caught.value.where == "a number is too large for the auditor's arithmetic"
     below = LARGEST / 2
     assert ceiling(below) == 2 ** (2**20 - 1)
     for number, rounded in (
