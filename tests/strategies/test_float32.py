@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certkit.certificate import CertifiedSet, SetContent
+from certkit.executing import executors, is_correct
 from certkit.interval import Interval
 from proofs import execution
 from proofs.execution import tables
@@ -22,7 +23,6 @@ from proofs.strategy import Semantics, StrategyError, find
 from proofs.weights import ScaledWeights
 from proofs.witness import NoWitness
 from tests.support.drawn import tiny_models
-from certkit.executing import executors, is_correct
 from tests.support.models import Kind, Sizes, tiny_model
 from tests.support.sampling import sample_members
 from tests.support.truth import Truth, members
