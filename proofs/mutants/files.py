@@ -17,6 +17,7 @@ from certkit.testing.zoo import zoo
 from proofs.model import Model, save_model
 from proofs.mutants.rows import KillRow
 from proofs.proving import prove
+from proofs.task import Task, renamed, restated
 
 
 def _trivial(model: Model, content: type[TailContent | CountContent]) -> Certificate:
@@ -35,11 +36,19 @@ def _trivial(model: Model, content: type[TailContent | CountContent]) -> Certifi
     return Certificate(claim, "trivial", 1, certified)
 
 
+def _about_least(model: Model) -> Certificate:
+    """About the least token; the label of token t is t + 1, and 0 that of the last."""
+    tokens = range(model.vocab)
+    task = Task(tuple(reversed(tokens)), tuple((t + 1) % model.vocab for t in tokens))
+    return restated(prove(renamed(model, task), "brute-force"), model, task)
+
+
 SUBJECTS: Final[Mapping[str, tuple[str, Callable[[Model], Certificate]]]] = {
     "cells": ("direct-path-v6-k4", lambda model: prove(model, "cubic")),
     "boxes": ("twin-v6-k4-s0", lambda model: prove(model, "brute-force")),
     "tails": ("sharp-v4-k3-s0", lambda model: _trivial(model, TailContent)),
     "counts": ("sharp-v4-k3-s0", lambda model: _trivial(model, CountContent)),
+    "task": ("twin-v6-k4-s0", _about_least),
     "bounds": ("integer-v4-k3-s0", lambda model: prove(model, "separable-union")),
 }
 """For each kind of content a specimen of the zoo and a true certificate about it."""

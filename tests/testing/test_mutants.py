@@ -23,6 +23,7 @@ QUICK = (
     "cubic: direct path dropped",
     "separable-gap: sign rule ignored",
     "separable-tail: sums halved",
+    "separable-union: one failure less",
 )
 """Mutants that show on the smallest models."""
 
@@ -76,3 +77,12 @@ def test_every_mutant_is_refused(mutant: Mutant) -> None:
     (row,) = kill_table([mutant])
     assert row.refused, f"{row}"
     assert row.control, f"{row}"
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize("mutant", PRODUCERS, ids=lambda mutant: mutant.name)
+def test_check_strategy_finds_every_mutant(mutant: Mutant) -> None:
+    """With every kind of hostile witness on every model; a counterexample has the weights of its model."""
+    report = check_strategy(Planted(mutant), hostile=7, stop_after=1)
+    assert "sound" in {finding.law for finding in report.findings}, str(report)
+    assert report.findings[0].weights

@@ -5,6 +5,7 @@ from proofs.mutants.producers.arithmetic import arithmetic_mutants
 from proofs.mutants.producers.counting import counting_mutants
 from proofs.mutants.producers.published import published_mutants
 from proofs.mutants.producers.separable import separable_mutants
+from proofs.mutants.producers.union import union_mutants
 
 __all__ = ["PRODUCERS"]
 
@@ -13,5 +14,6 @@ PRODUCERS: tuple[Mutant, ...] = (
     *counting_mutants(),
     *published_mutants(),
     *separable_mutants(),
+    *union_mutants(),
 )
 """Every mutant."""
