@@ -269,6 +269,36 @@ def test_claims_about_executions_have_sets_alone(kind: str) -> None:
     assert caught.value.where == f"{'float' * 8!r} is unknown to this auditor"
 
 
+@pytest.mark.parametrize("semantics", ["real", "float32"])
+def test_each_semantics_has_its_model(
+    semantics: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, made = tiny_model(Kind.SKILLED, Sizes(2, 2), 1), []
+
+    def canned(subject: Model, entry: Entry, confirm: bool) -> Outcome:
+        made.append(subject.executed)
+        return Outcome(0, 64, None)
+
+    monkeypatch.setattr(AUDIT, "decide", canned)
+    path = write(document(certificate(model, whole_content(model), semantics=semantics)), tmp_path)
+    assert audit(path, saved(model, tmp_path)).verdict == "verified"
+    assert made == [semantics == "float32"] * 3
+
+
+def test_another_model_is_named(tmp_path: Path) -> None:
+    model, other = (tiny_model(Kind.SKILLED, Sizes(2, 2), seed) for seed in (1, 2))
+    path = write(document(certificate(model, whole_content(model))), tmp_path)
+    found = audit(path, saved(other, tmp_path))
+    assert (found.verdict, found.rule, found.total) == ("refuted", "model", 0)
+    assert found.where == f"the certificate is about another model, {model.sha256!r}"
+
+
+def test_cells_and_rows_add_up_to_a_claim() -> None:
+    model = flat(WRONG)
+    entries = (Entry(0, 2, "sets", (Cell(1, (0, 1)),)), Entry(1, 2, "tails", rows=(Row(0, (0.0,), 2, 0),)))
+    AUDIT.check_claim(Statement(None, 3, 3, "real", "", 4 + 3, None, 27), entries, model)
+
+
 def test_a_counterexample_is_told_in_the_tokens_of_the_task(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
