@@ -75,7 +75,7 @@ _NAMED = {
     "cubic": (6, 6, "left"),
     "brute-force": (-6, 9, "right"),
     "separable-gap+boxes": (-7, -4, "right"),
-    "separable-exact": (8, -4, "left"),
+    "separable-exact": (-3, -14, "left"),
 }
 """Points with their name beside them: where the name starts, in points, and its alignment."""
 
