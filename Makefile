@@ -59,7 +59,7 @@ build/auditor/.installed: build/wheel/.built
 wheel: build/user/.installed build/auditor/.installed  ## build the wheel and install it as users do
 
 unit: setup wheel ## the tests alone
-	CERTKIT_WHEEL=build OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal --doctest-modules certkit proofs tests
+	CERTKIT_WHEEL=build HYPOTHESIS_PROFILE=ci OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal --doctest-modules certkit proofs tests
 
 test: lint types docs unit  ## everything CI runs; pytest last
 

@@ -32,12 +32,19 @@ def markdown(heads: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, marks, *rows))
 
 
+def bounds(model: Row) -> list[float]:
+    """The best certified bound of each family that has one."""
+    return [float(model[family]) for family in ("published", "separable") if model[family] != "nan"]
+
+
 def accuracy_rows(models: list[Row]) -> Iterator[Sequence[str]]:
     """Per setting: models, accuracy (mean and least), and how it is known."""
     for setting, members in groupby(models, key=lambda row: row["setting"]):
-        own = [row for row in members if row["accuracy from"] != "nan"]
+        own = [row for row in members if row["accuracy from"] != "nan" and bounds(row)]
+        if not own:
+            continue
         lower = [float(row["accuracy from"]) for row in own]
-        best = [max(float(row[f]) for f in ("published", "separable") if row[f] != "nan") for row in own]
+        best = [max(bounds(row)) for row in own]
         gap = max(float(row["accuracy to"]) - bound for row, bound in zip(own, best, strict=True))
         numbers = (sum(lower) / len(own), min(lower), sum(best) / len(own), min(best))
         yield setting, own[0]["how"], str(len(own)), *(cut(str(n)) for n in numbers), f"{gap:.5f}"
