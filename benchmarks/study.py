@@ -61,7 +61,6 @@ def class_rows(classes: list[Row]) -> Iterator[Sequence[str]]:
             f"{float(row['operations']):.3g}",
             f"{float(row['unexplained dimension']):,.0f}",
             f"{float(row['verify s']):.2f}",
-            f"`{row['mostly best']}`",
         )
 
 
