@@ -142,7 +142,7 @@ def binned_down(negated: Terms, width: Tensor, offset: Tensor) -> Binned:
 
 
 def binned_up_inward(negated: Terms, width: Tensor, offset: Tensor) -> Binned:
-    """`binned_up` with every rounding the other way: not above what exact numbers give, and needing no less."""
+    """`binned_up` with every rounding the other way: not above what exact numbers give, needing no less."""
     slots = negated.upper.shape[1]
     gone = negated.upper == -torch.inf
     shifted = rounding.sub_down(-negated.upper.masked_fill(gone, 0.0), offset[:, None, None])

@@ -128,8 +128,8 @@ class Rows:
 
 
 def _slack(paths: Paths) -> Tensor:
-    """Upper bound of what plain floating point makes of a numerator: it takes 5 additions, and whatever occurs
-    in it is at most 2·(largest EVOU + largest PVOU + largest EUPU) in absolute value.
+    """Upper bound of what plain floating point makes of a numerator: it takes 5 additions, and whatever
+    occurs in it is at most 2·(largest EVOU + largest PVOU + largest EUPU) in absolute value.
     """
     size = torch.zeros((), dtype=torch.float64)
     for table in (paths.EVOU, paths.PVOU, paths.EUPU):

@@ -1,8 +1,8 @@
 """Work that falls apart by query: done one after the other, or in as many processes as there are threads.
 
 Processes are used where the tensor library was given more than one thread (``torch.set_num_threads``,
-``certkit prove --threads``) and a process can be forked with what is in memory; each then uses one thread. The
-results are the same, and so are the operations that are counted.
+``certkit prove --threads``) and a process can be forked with what is in memory; each then uses one thread.
+The results are the same, and so are the operations that are counted.
 """
 
 from __future__ import annotations

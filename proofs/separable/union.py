@@ -6,8 +6,8 @@ rows, each about a group of them (`proofs.separable.groups`), and every failing 
 only, in the first row it fails for:
 
 * a group takes the worst of its outputs for each token, one count for all of them;
-* a row may meet an output y of an earlier row: the sequences that fail for the row and for y are counted, from
-  below, and taken off. Both counts are made in the same bins, so that rounding costs what it costs for y alone.
+* a row may meet an output y of an earlier row: the sequences that fail for the row and for y are counted,
+  from below, and taken off. Both counts are made in the same bins: rounding costs what it costs for y alone.
 
 Each row is counted in bins (`proofs.separable.count`). The first row of a class also counts from below if it
 is about one output, which encloses the accuracy.

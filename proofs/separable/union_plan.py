@@ -7,6 +7,7 @@ tried, and the least estimate is taken.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
 import attrs
@@ -128,7 +129,7 @@ def _meets(sample: Sample, sums: Tensor, stake: float) -> tuple[Tensor, list[Mee
 
 def _rest(sample: Sample, cuts: list[int]) -> Tensor:
     """For each cut j the share for which the group of the columns from the j-th on fails, or nearly so."""
-    parts = [sample.terms[:, :, a:b].amax(2) for a, b in zip(cuts, cuts[1:], strict=False)]
+    parts = [sample.terms[:, :, a:b].amax(2) for a, b in pairwise(cuts)]
     sums = torch.stack(parts[::-1]).cummax(0).values.sum(2).T  # [N, C]: the last group first
     rest = sample.share(sums >= -_MARGIN * sums.std(0)).flip(0)
     return torch.cat((rest, rest.new_zeros(1)))
