@@ -1,8 +1,8 @@
 """Content that bounds how many sequences of a class (q, m) fail, from above and perhaps from below.
 
 A wrong token x is in some row, or never fails in the class: it never has ``logit[x] ≥ logit[m]`` there. Tails
-and counts are about one token each. Bounds are about groups of tokens, and may take off what earlier rows
-cover; ``docs/reference/certificate-format.md`` defines and proves all three.
+and counts are about one token each. Bounds are about groups of tokens, and may use that what they count fails
+for no token of an earlier row; ``docs/reference/certificate-format.md`` defines and proves all three.
 """
 
 from __future__ import annotations
@@ -114,25 +114,31 @@ def _positive_zeros(numbers: Sequence[float]) -> tuple[float, ...]:
 class Bound:
     """At most `failing_at_most` sequences fail for one of `outputs` and for no output of an earlier bound.
 
-    `numbers` are ``(multiplier,)`` for a tail or ``(width, offset)`` for a count. The terms bounded are, for
-    each position and token, the largest f of the outputs, less ``k/64`` of the f of y for each (y, k) in
-    `less`; every such y is an output of an earlier bound. `failing_at_least` sequences fail, which only a
-    count of one output with nothing taken off can say.
+    `numbers` are ``(multiplier,)`` for a tail or ``(width, offset)`` for a count, of the terms that are, for
+    each position and token, the largest f of the outputs. Each (y, μ) in `tilts`, where y is an output of an
+    earlier bound and μ > 0, weighs every sequence by ``exp(−μ Σ_p f_p(t_p,y))``, which is above 1 unless it
+    fails for y. A tail, or a bound with tilts, has a `failing_at_most` of at most 32 significant bits
+    (`round_up_32`). `failing_at_least` sequences fail; only a count of one output without tilts says so.
     """
 
     outputs: tuple[int, ...]
-    less: tuple[tuple[int, int], ...]
+    tilts: tuple[tuple[int, float], ...]
     numbers: tuple[float, ...] = attrs.field(converter=_positive_zeros)
     failing_at_most: int
     failing_at_least: int = 0
 
     def __attrs_post_init__(self) -> None:
-        for x in (*self.outputs, *(y for y, _ in self.less)):
+        tilted = tuple(y for y, _ in self.tilts)
+        for x in (*self.outputs, *tilted):
             check_int(x, "x", 0)
-        for _, k in self.less:
-            check_int(k, "less", 1)
         if not self.outputs or any(a >= b for a, b in pairwise(self.outputs)):
             raise ValueError(f"outputs={self.outputs} must be tokens in increasing order")
+        if any(a >= b for a, b in pairwise(tilted)):
+            raise ValueError(f"tilts={self.tilts} must be of tokens in increasing order")
+        for _, amount in self.tilts:
+            check_dyadic(amount, "tilts")
+            if not amount > 0:
+                raise ValueError(f"tilts={self.tilts} must be above 0: a negative one is unsound")
         if len(self.numbers) == 1:
             Tail(0, self.numbers[0], self.failing_at_most)
             check_int(self.failing_at_least, "failing_at_least", 0, 0)
@@ -140,8 +146,10 @@ class Bound:
             Count(0, *self.numbers, self.failing_at_most, self.failing_at_least)
         else:
             raise ValueError(f"numbers={self.numbers} must be (multiplier,) or (width, offset)")
-        if self.failing_at_least and (len(self.outputs) > 1 or self.less):
-            raise ValueError(f"failing_at_least={self.failing_at_least} needs one output and nothing less")
+        if self.tilts:
+            Tail(0, 0.0, self.failing_at_most)
+        if self.failing_at_least and (len(self.outputs) > 1 or self.tilts):
+            raise ValueError(f"failing_at_least={self.failing_at_least} needs one output and no tilts")
 
 
 @attrs.frozen
@@ -229,8 +237,8 @@ class BoundContent:
         for bound in self.bounds:
             if before & set(bound.outputs) or self.m in bound.outputs:
                 raise ValueError(f"outputs={bound.outputs} must not occur before, nor hold m={self.m}")
-            if any(y not in before for y, _ in bound.less):
-                raise ValueError(f"less={bound.less} must be outputs of earlier bounds")
+            if any(y not in before for y, _ in bound.tilts):
+                raise ValueError(f"tilts={bound.tilts} must be of outputs of earlier bounds")
             before.update(bound.outputs)
 
     def check(self, k: int, vocab: int) -> None:

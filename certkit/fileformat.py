@@ -158,9 +158,10 @@ def _encode_entry(entry: Content) -> Json:
 
 
 def _encode_bound(bound: Bound) -> Json:
+    tilts: Json = [[y, dyadic(amount)] for y, amount in bound.tilts]
     numbers = [dyadic(number) for number in bound.numbers]
     claim = [wide_int(bound.failing_at_most), wide_int(bound.failing_at_least)]
-    return [bound.outputs, bound.less, numbers, *claim]
+    return [bound.outputs, tilts, numbers, *claim]
 
 
 def _encode_sets(entry: SetContent) -> Json:
@@ -332,9 +333,10 @@ def _decode_count(row: Any) -> Count:
 
 
 def _decode_bound(row: Any) -> Bound:
-    names = ("outputs", "less", "numbers", "failing_at_most", "failing_at_least")
-    outputs, less, numbers, most, least = _row(row, *names)
-    pairs = tuple(tuple(_row(pair, "y", "k")) for pair in list_of(less, "less"))
+    names = ("outputs", "tilts", "numbers", "failing_at_most", "failing_at_least")
+    outputs, tilts, numbers, most, least = _row(row, *names)
+    rows = (_row(pair, "y", "mu") for pair in list_of(tilts, "tilts"))
+    pairs = tuple((y, real_of(amount, "mu")) for y, amount in rows)
     reals = tuple(real_of(number, "number") for number in list_of(numbers, "numbers"))
     claim = wide_of(most, "failing_at_most"), wide_of(least, "failing_at_least")
     return Bound(tuple(list_of(outputs, "outputs")), pairs, reals, *claim)

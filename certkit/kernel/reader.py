@@ -38,7 +38,7 @@ class Box(NamedTuple):
 class Row(NamedTuple):
     """What a tail ``(multiplier,)`` or count ``(width, offset)`` claims of one wrong token.
 
-    A bound may be about `others` too, and have ``k/64`` of a token y taken off for each (y, k) in `less`.
+    A bound may be about `others` too, and weigh sequences by pairs (y, μ) of earlier tokens in `tilts`.
     """
 
     x: int
@@ -46,7 +46,7 @@ class Row(NamedTuple):
     failing_at_most: int
     failing_at_least: int
     others: tuple[int, ...] = ()
-    less: tuple[tuple[int, int], ...] = ()
+    tilts: tuple[tuple[int, float], ...] = ()
 
 
 class Entry(NamedTuple):
@@ -99,7 +99,7 @@ class Maybe(NamedTuple):
 # a list of s, (s, …) for a list of that length, object for anything.
 _TAILS = {"q": int, "m": int, "tails": {"shift": Dyadic, "rows": [(int, Dyadic, Wide)]}}
 _COUNTS = {"q": int, "m": int, "counts": {"shift": Dyadic, "rows": [(int, Dyadic, Dyadic, Wide, Wide)]}}
-_BOUND = ([int], [(int, int)], [Dyadic], Wide, Wide)
+_BOUND = ([int], [(int, Dyadic)], [Dyadic], Wide, Wide)
 _BOUNDS = {"q": int, "m": int, "bounds": {"shift": Dyadic, "rows": [_BOUND]}}
 _BOX = {"positions": [[int]], "contains_max": bool, "exceptions": [[int]]}
 _SETS = {"q": int, "m": int, "sets": {"cells": [{"n": int, "allowed": [int]}], "boxes": [_BOX]}}
@@ -207,10 +207,10 @@ def _row(name: str, kind: str, *row: Any) -> Row:
     if kind == "counts":
         x, width, offset, most, least = row
         return Row(x, (width, offset), most, least)
-    tokens, less, numbers, most, least = row
+    tokens, tilts, numbers, most, least = row
     if not tokens or len(numbers) not in (1, 2):
         refuse("schema", f"{name}: a bound is about tokens, by a multiplier or by a width and an offset")
-    return Row(tokens[0], numbers, most, least, tokens[1:], less)
+    return Row(tokens[0], numbers, most, least, tokens[1:], tilts)
 
 
 def shaped(value: Any, shape: Any, name: str) -> Any:

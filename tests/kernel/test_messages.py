@@ -21,6 +21,7 @@ STATEMENT_FIELDS = (
 PROOF_FIELDS = "['content', 'parameters', 'strategy', 'version', 'witness']"
 MODEL_FIELDS = "['W_E', 'W_K', 'W_O', 'W_Q', 'W_U', 'W_V', 'W_pos']"
 BOUND = "a bound is about tokens, by a multiplier or by a width and an offset"
+TILTS = "are out of order or in no earlier row"
 TENSOR_FIELDS = "['data_offsets', 'dtype', 'shape']"
 WIDE = "must be an integer, as a string exactly if it is beyond 2^53"
 
@@ -68,19 +69,26 @@ FALSE = {
     "tail for no token": "q=3 m=3: x = 4 is m, no token, out of order or there twice",
     "tails unsorted": "q=3 m=3: x = 0 is m, no token, out of order or there twice",
     "tail twice": "q=3 m=3: x = 1 is m, no token, out of order or there twice",
-    "negative multiplier": "q=3 m=3: x = 1 negative multiplier -1.0",
+    "negative multiplier": "q=3 m=3: x = 1 a multiplier is >= 0, a width > 0, not -1.0",
     "negative failing": "q=3 m=3: x = 1 failing between 0 -1",
     "33 significant bits": "q=3 m=3: x = 1 more than 32 bits in 4294967297",
-    "width 0": "q=3 m=3: x = 1 width not positive 0.0",
-    "width negative": "q=3 m=3: x = 1 width not positive -1.0",
+    "width 0": "q=3 m=3: x = 1 a multiplier is >= 0, a width > 0, not 0.0",
+    "width negative": "q=3 m=3: x = 1 a multiplier is >= 0, a width > 0, not -1.0",
     "least above most": "q=3 m=3: x = 1 failing between 2 1",
     "least of a tail": "q=3 m=3: x = 0 failing at least 1 is for single tokens by counts",
     "least of two tokens": "q=3 m=3: x = 0 failing at least 1 is for single tokens by counts",
-    "least after a multiple": "q=3 m=3: x = 1 failing at least 1 is for single tokens by counts",
-    "negative multiplier of a bound": "q=3 m=3: x = 0 negative multiplier -1.0",
-    "less of a later token": "q=3 m=3: x = 0 less what no earlier row is about",
-    "less of itself": "q=3 m=3: x = 0 less what no earlier row is about",
-    "less of nothing": "q=3 m=3: x = 1 less what no earlier row is about",
+    "least with a tilt": "q=3 m=3: x = 1 failing at least 1 is for single tokens by counts",
+    "negative multiplier of a bound": "q=3 m=3: x = 0 a multiplier is >= 0, a width > 0, not -1.0",
+    "tilt of a later token": f"q=3 m=3: x = 0 tilts 1 {TILTS}",
+    "tilt of itself": f"q=3 m=3: x = 0 tilts 0 {TILTS}",
+    "tilt of its group": f"q=3 m=3: x = 0 tilts 1 {TILTS}",
+    "tilt of the maximum": f"q=3 m=3: x = 2 tilts 3 {TILTS}",
+    "tilt twice": f"q=3 m=3: x = 2 tilts 0 0 {TILTS}",
+    "tilts unsorted": f"q=3 m=3: x = 2 tilts 1 0 {TILTS}",
+    "tilt by nothing": "q=3 m=3: x = 2 a tilt is not positive",
+    "tilt the wrong way": "q=3 m=3: x = 2 a tilt is not positive",
+    "33 bits with a tilt": "q=3 m=3: x = 2 more than 32 bits in 4294967297",
+    "33 bits of a bound": "q=3 m=3: x = 0 more than 32 bits in 4294967297",
     "bounds for a token twice": "q=3 m=3: x = 0 2 is m, no token, out of order or there twice",
     "bound unsorted": "q=3 m=3: x = 1 0 is m, no token, out of order or there twice",
     "bound for m": "q=3 m=3: x = 0 3 is m, no token, out of order or there twice",
@@ -122,6 +130,10 @@ UNREADABLE = {
     "a bound about nothing": f"content[0]: {BOUND}",
     "a bound without numbers": f"content[0]: {BOUND}",
     "a bound with three numbers": f"content[0]: {BOUND}",
+    "a tilt that is no pair": "content[0].bounds.rows[0][1][0] must be a list of 2",
+    "a tilt by an integer": "content[0].bounds.rows[0][1][0][1] must be a dyadic such as 0x1.8p+3",
+    "a tilt of a bool": "content[0].bounds.rows[0][1][0][0] must be int",
+    "a tilt by infinity": "content[0].bounds.rows[0][1][0][1] must be a dyadic such as 0x1.8p+3",
     "a bound cut short": "content[0].bounds.rows[0] must be a list of 5",
     "a task of one list": "task must be an object with the fields ['labels', 'order']",
     "a task of numbers": "task.order must be a list",

@@ -259,12 +259,12 @@ def _one_failure_less(document: Document) -> None:
     _raised(document, 1)
 
 
-def _take_off_uncovered(document: Document) -> None:
-    """Take an output off before a row covers it."""
+def _tilt_by_uncovered(document: Document) -> None:
+    """Tilt by an output before a row covers it."""
     rows = _first(_content(document), lambda e: "bounds" in e and len(e["bounds"]["rows"]) > 1)["bounds"][
         "rows"
     ]
-    rows[0][1] = [[rows[1][0][0], 64]]
+    rows[0][1] = [[rows[1][0][0], "0x1.0p+0"]]
 
 
 def _more_certain_failures(document: Document) -> None:
@@ -365,7 +365,7 @@ EDITS: dict[str, Callable[[Document], None]] = {
     "bound dropped": _per_kind(_drop_row, "bounds"),
     "bound twice": _per_kind(_repeat_row, "bounds"),
     "bound about the maximum": _per_kind(_row_about_max, "bounds"),
-    "bound takes off what is not covered": _take_off_uncovered,
+    "bound tilted by what is not covered": _tilt_by_uncovered,
     "more certain failures": _more_certain_failures,
     "bins of no width": _zero_width,
     "unknown field": _unknown_field,
