@@ -118,11 +118,16 @@ class Bound:
     each position and token, the largest f of the outputs. Each (y, μ) in `tilts`, where y is an output of an
     earlier bound and μ > 0, weighs every sequence by ``exp(−μ Σ_p f_p(t_p,y))``, which is above 1 unless it
     fails for y. A tail, or a bound with tilts, has a `failing_at_most` of at most 32 significant bits
-    (`round_up_32`). `failing_at_least` sequences fail; only a count of one output without tilts says so.
+    (`round_up_32`).
+
+    A count without tilts may have a `meet` (y, k): y is an output of an earlier bound, and sequences that
+    fail for it, as ``k/64`` of its f show in the same bins, are left out. `failing_at_least` sequences fail;
+    only a count of one output without tilts or meet says so.
     """
 
     outputs: tuple[int, ...]
     tilts: tuple[tuple[int, float], ...]
+    meet: tuple[int, int] | None
     numbers: tuple[float, ...] = attrs.field(converter=_positive_zeros)
     failing_at_most: int
     failing_at_least: int = 0
@@ -148,8 +153,16 @@ class Bound:
             raise ValueError(f"numbers={self.numbers} must be (multiplier,) or (width, offset)")
         if self.tilts:
             Tail(0, 0.0, self.failing_at_most)
-        if self.failing_at_least and (len(self.outputs) > 1 or self.tilts):
-            raise ValueError(f"failing_at_least={self.failing_at_least} needs one output and no tilts")
+        if self.meet is not None:
+            y, times = self.meet
+            check_int(y, "x", 0)
+            check_int(times, "meet", 1)
+            if self.tilts or len(self.numbers) == 1:
+                raise ValueError(f"meet={self.meet} needs a count without tilts")
+        if self.failing_at_least and (len(self.outputs) > 1 or self.tilts or self.meet is not None):
+            raise ValueError(
+                f"failing_at_least={self.failing_at_least} needs one output, no tilts and no meet"
+            )
 
 
 @attrs.frozen
@@ -239,6 +252,8 @@ class BoundContent:
                 raise ValueError(f"outputs={bound.outputs} must not occur before, nor hold m={self.m}")
             if any(y not in before for y, _ in bound.tilts):
                 raise ValueError(f"tilts={bound.tilts} must be of outputs of earlier bounds")
+            if bound.meet is not None and bound.meet[0] not in before:
+                raise ValueError(f"meet={bound.meet} must be with an output of an earlier bound")
             before.update(bound.outputs)
 
     def check(self, k: int, vocab: int) -> None:

@@ -161,7 +161,7 @@ def _encode_bound(bound: Bound) -> Json:
     tilts: Json = [[y, dyadic(amount)] for y, amount in bound.tilts]
     numbers = [dyadic(number) for number in bound.numbers]
     claim = [wide_int(bound.failing_at_most), wide_int(bound.failing_at_least)]
-    return [bound.outputs, tilts, numbers, *claim]
+    return [bound.outputs, tilts, bound.meet or [], numbers, *claim]
 
 
 def _encode_sets(entry: SetContent) -> Json:
@@ -333,13 +333,14 @@ def _decode_count(row: Any) -> Count:
 
 
 def _decode_bound(row: Any) -> Bound:
-    names = ("outputs", "tilts", "numbers", "failing_at_most", "failing_at_least")
-    outputs, tilts, numbers, most, least = _row(row, *names)
+    names = ("outputs", "tilts", "meet", "numbers", "failing_at_most", "failing_at_least")
+    outputs, tilts, meet, numbers, most, least = _row(row, *names)
     rows = (_row(pair, "y", "mu") for pair in list_of(tilts, "tilts"))
     pairs = tuple((y, real_of(amount, "mu")) for y, amount in rows)
     reals = tuple(real_of(number, "number") for number in list_of(numbers, "numbers"))
     claim = wide_of(most, "failing_at_most"), wide_of(least, "failing_at_least")
-    return Bound(tuple(list_of(outputs, "outputs")), pairs, reals, *claim)
+    met = (*_row(meet, "y", "k"),) if list_of(meet, "meet") else None
+    return Bound(tuple(list_of(outputs, "outputs")), pairs, met, reals, *claim)
 
 
 def _row(value: Any, *names: str) -> Sequence[Any]:

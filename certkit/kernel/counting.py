@@ -48,9 +48,10 @@ def check_entry(entry: Entry, k: int, vocab: int) -> None:
         rising = all(a < b for a, b in pairwise((last, *tokens, vocab)))
         new = rising and m not in tokens and covered.isdisjoint(tokens)
         _need(new, entry, "range", "x =", *tokens, "is m, no token, out of order or there twice")
-        tilts = [y for y, _ in row.tilts]
-        known = covered.issuperset(tilts) and all(a < b for a, b in pairwise(tilts))
-        _need(known, entry, "range", "x =", row.x, "tilts", *tilts, "are out of order or in no earlier row")
+        tilts, meet = [y for y, _ in row.tilts], row.meet[:1]
+        known = covered.issuperset((*tilts, *meet)) and all(a < b for a, b in pairwise(tilts))
+        where = "by tokens", *tilts, *meet, "out of order or in no earlier row"
+        _need(known, entry, "range", "x =", row.x, *where)
         _check_row(entry, row)
         covered.update(tokens)
         last = row.x if entry.kind != "bounds" else -1
@@ -134,7 +135,9 @@ def _check_row(entry: Entry, row: Row) -> None:
         len(row.numbers) == 1,
     )
     need(0 <= least <= most, "failing between", least, most)
-    alone = not (tail or row.others or row.tilts)
+    meets = not (tail or row.tilts) and row.meet[1:] > (0,)
+    need(not row.meet or meets, "meets in a tail, a tilted row or by no multiple", *row.meet)
+    alone = not (tail or row.others or row.tilts or row.meet)
     need(least == 0 or alone, "failing at least", least, "is for single tokens by counts")
     need(first > 0 or (tail and first == 0), "a multiplier is >= 0, a width > 0, not", first)
     need(all(amount > 0 for _, amount in row.tilts), "a tilt is not positive")

@@ -15,11 +15,16 @@ and the right side up keeps the second, which is made of single tokens alone.
 it fails for no token y of an earlier row: with v^y_p = f_p(·,y)·e^{−shift}, Σ_p v^y_p < 0, so if μ_y > 0,
 exp(−μ_y Σ_p v^y_p) > 1. The bound stays one if every sequence counts Π_y exp(−μ_y Σ_p v^y_p) times.
 
+**Meets.** Instead, a count may leave out sequences that fail for a token y of an earlier row. If Σ a_p ≥ N is
+the first statement's condition for v_p, and Σ b_p ≥ M the second's for a multiple of v^y_p, those with
+Σ min(a_p, b_p) ≥ max(N, M) are among those counted, and fail for y.
+
 All of it factorises over the positions, and a class is "all tokens ≤ m" less, if q < m, "all tokens < m".
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from flint import arb, fmpz, fmpz_poly
@@ -28,6 +33,8 @@ from certkit.kernel.model import Model, attention, ceiling
 from certkit.kernel.reader import Entry, Row
 from certkit.kernel.sets import PRECISIONS, enclose
 from certkit.kernel.verdict import Finding
+
+Side = Callable[[arb], int]  # which end of a ball is rounded up
 
 MAX_BINS = 1 << 16
 MAX_DIGITS = 1 << 28  # bits of all coefficients of a polynomial
@@ -84,13 +91,6 @@ def tail_bounds(model: Model, entry: Entry, row: Row, bits: int, inward: bool = 
     return 0, last[entry.q].exp() * (holding if entry.q < entry.m else holding + remaining)
 
 
-class Bins(NamedTuple):
-    """Degrees of tokens by non-query position: a sequence counts if it has them and their sum is ≤ `room`."""
-
-    degrees: list[dict[int, int]]
-    room: int
-
-
 def recount(model: Model, entry: Entry, row: Row, bits: int, inward: bool = False) -> tuple[int, int | arb]:
     """Return (lower, upper), which enclose the number of failing sequences; lower is 0 if none are claimed.
 
@@ -98,25 +98,54 @@ def recount(model: Model, entry: Entry, row: Row, bits: int, inward: bool = Fals
     bins give, so that a claim beyond them is false. What takes too many bins to count is unknown: rounding at
     a low precision can make that many of few.
     """
-    width, offset = map(arb, row.numbers)
-    terms = row_terms(model, entry, (row.x, *row.others), bits)
-    *table, last = [[term / width for term in terms] for terms in terms]
-    others, shift, query = model.k - 1, offset / width, last[entry.q]
-    all_there_are = (entry.m + 1) ** others
-    lower: int | None = 0
-    # For the upper count the terms are rounded up and what they need to reach is rounded down.
+    all_there_are = (entry.m + 1) ** (model.k - 1)
     high, low = (_ceil_low, _ceil_high) if inward else (_ceil_high, _ceil_low)
-    if row.failing_at_least:
-        down = [[-high(-term - shift) for term in terms] for terms in table]
-        lower = _number(entry, _bins(down, high(-query + others * shift)))
-    up = [[high(term - shift) for term in terms] for terms in table]
-    bins = _bins(up, low(-query - others * shift))
-    tilted = row.tilts and bins.room >= 0
-    upper = _tilted(model, entry, row, bits, bins, inward) if tilted else _number(entry, bins)
+    view = scaled(model, entry, row, (row.x, *row.others), bits)
+    lower = _number(entry, _bins(*view.down(high))) if row.failing_at_least else 0
+    bins = _bins(*view.up(high, low))
+    upper: int | arb | None
+    upper = _tilted(model, entry, row, bits, bins, inward) if row.tilts else _number(entry, bins)
+    if row.meet and upper is not None:
+        (y, times), (rows, need) = row.meet, view.up(low, high)
+        others, also = scaled(model, entry, row, (y,), bits, times).down(high)
+        least = [list(map(min, *pair)) for pair in zip(rows, others, strict=True)]
+        both = _number(entry, _bins(least, max(need, also)))
+        upper = None if both is None else upper - both
     return (
         inward * all_there_are if lower is None else lower,
         (not inward) * all_there_are if upper is None else upper,
     )
+
+
+class Scaled(NamedTuple):
+    """Terms and offset in units of a width: those of the positions before the query, and the query's."""
+
+    table: list[list[arb]]
+    query: arb
+    offset: arb
+
+    def up(self, high: Side, low: Side) -> tuple[list[list[int]], int]:
+        """Return ⌈v_p(t) − o⌉ and what they must add up to, which those of a failing sequence do.
+
+        The first is rounded up and the second down if `high` is the upper and `low` the lower side.
+        """
+        rows = [[high(v - self.offset) for v in terms] for terms in self.table]
+        return rows, low(-self.query - len(rows) * self.offset)
+
+    def down(self, high: Side) -> tuple[list[list[int]], int]:
+        """Return ⌊v_p(t) + o⌋, rounded down, and what they must add up to, rounded up: then it fails."""
+        rows = [[-high(-v - self.offset) for v in terms] for terms in self.table]
+        return rows, high(-self.query + len(rows) * self.offset)
+
+
+def scaled(
+    model: Model, entry: Entry, row: Row, outputs: tuple[int, ...], bits: int, times: int = 64
+) -> Scaled:
+    """Return times/64 of the terms of the outputs, in units of the row's width."""
+    width, offset = map(arb, row.numbers)
+    unit = 64 * width / times
+    *table, last = [[v / unit for v in terms] for terms in row_terms(model, entry, outputs, bits)]
+    return Scaled(table, last[entry.q], offset / width)
 
 
 def _ceil_high(ball: arb) -> int:
@@ -125,6 +154,13 @@ def _ceil_high(ball: arb) -> int:
 
 def _ceil_low(ball: arb) -> int:
     return ceiling(ball.lower())
+
+
+class Bins(NamedTuple):
+    """Degrees of tokens by non-query position: a sequence counts if it has them and their sum is ≤ `room`."""
+
+    degrees: list[dict[int, int]]
+    room: int
 
 
 def _bins(rows: list[list[int]], need: int) -> Bins:
@@ -166,6 +202,8 @@ def _tilted(model: Model, entry: Entry, row: Row, bits: int, bins: Bins, inward:
     The weight of a token is rounded up (`inward`: down) to a multiple of 2^−bits times the largest one of its
     position. A sequence with m and one without get the same weights, so that their difference is exact.
     """
+    if bins.room < 0:
+        return arb(0)
     *table, last = tilt_terms(model, entry, row, bits)
     if (bins.room + 1) * len(table) * bits > MAX_DIGITS:
         return None

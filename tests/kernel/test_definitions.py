@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
+from pathlib import Path
 
 import pytest
 from flint import arb, ctx
@@ -13,6 +14,8 @@ from certkit.kernel.reader import Entry, Row
 from certkit.kernel.rows import recount, row_terms, tail_bounds, tilt_terms
 from certkit.kernel.sets import Terms, enclose
 from certkit.kernel.weights import read_weights
+from certkit.testing import models as shipped
+from proofs.model import Model as ProofModel
 from tests.support.certs import saved
 from tests.support.models import Kind, Sizes, tiny_model
 
@@ -126,3 +129,30 @@ def test_bounds_are_those_of_the_definition(
             assert most - least <= upper * arb(2) ** -80
         else:
             assert found[0][1] == found[1][1] == sum(counts)
+
+
+@pytest.mark.parametrize("seed", [3, 6])
+def test_a_meet_leaves_out_what_is_counted_and_fails_for_the_other(seed: int, tmp_path: Path) -> None:
+    """Models that fail for two outputs at once."""
+    made = ProofModel.from_tensors(shipped.tiny_weights(shipped.Kind.SKILLED, shipped.Sizes(5, 3), seed))
+    exact, left_out = Model(read_weights(saved(made, tmp_path))), set()
+    for (q, m), (x, z, y) in product([(4, 4), (0, 4), (2, 4)], [(1, 3, 2), (0, 2, 3), (2, 3, 1)]):
+        entry = _shifted(exact, q, m)
+        value, other = _values(exact, entry, (x, z)), _values(exact, entry, (y,))
+        members = [s for s in product(range(m + 1), repeat=2) if q == m or m in s]
+        fails = {(a, b) for a, b in members if other[0, a] + other[1, b] + other[2, q] >= 0}
+        for times, width, offset in product((48, 300), (0.25, 0.03125), (0.0, 0.0078125, -0.125)):
+            ctx.prec = 300
+            a = {at: _whole(((v - offset) / width).ceil()) for at, v in value.items()}
+            b = {at: _whole(((v * times / 64 + offset) / width).floor()) for at, v in other.items()}
+            need = _whole(((-2 * arb(offset) - value[2, q]) / width).ceil())
+            also = _whole(((2 * arb(offset) - other[2, q] * times / 64) / width).ceil())
+            least = {at: min(a[at], b[at]) for at in a}
+            counted = {(s, t) for s, t in members if a[0, s] + a[1, t] >= need}
+            both = {(s, t) for s, t in members if least[0, s] + least[1, t] >= max(need, also)}
+            assert both <= counted & fails
+            row = Row(x, (width, offset), 1, 0, (z,), (), (y, times))
+            for inward in (False, True):
+                assert recount(exact, entry, row, 100, inward) == (0, len(counted) - len(both))
+            left_out.add(len(both))
+    assert len(left_out) > 2, left_out

@@ -20,8 +20,9 @@ STATEMENT_FIELDS = (
 )
 PROOF_FIELDS = "['content', 'parameters', 'strategy', 'version', 'witness']"
 MODEL_FIELDS = "['W_E', 'W_K', 'W_O', 'W_Q', 'W_U', 'W_V', 'W_pos']"
-BOUND = "a bound is about tokens, by a multiplier or by a width and an offset"
-TILTS = "are out of order or in no earlier row"
+BOUND = "a bound is about tokens, meets no or one, and has one or two numbers"
+EARLIER = "out of order or in no earlier row"
+MEETS = "meets in a tail, a tilted row or by no multiple"
 TENSOR_FIELDS = "['data_offsets', 'dtype', 'shape']"
 WIDE = "must be an integer, as a string exactly if it is beyond 2^53"
 
@@ -77,16 +78,23 @@ FALSE = {
     "least above most": "q=3 m=3: x = 1 failing between 2 1",
     "least of a tail": "q=3 m=3: x = 0 failing at least 1 is for single tokens by counts",
     "least of two tokens": "q=3 m=3: x = 0 failing at least 1 is for single tokens by counts",
-    "least with a tilt": "q=3 m=3: x = 1 failing at least 1 is for single tokens by counts",
+    "least with a tilt": "q=3 m=3: x = 2 failing at least 1 is for single tokens by counts",
     "negative multiplier of a bound": "q=3 m=3: x = 0 a multiplier is >= 0, a width > 0, not -1.0",
-    "tilt of a later token": f"q=3 m=3: x = 0 tilts 1 {TILTS}",
-    "tilt of itself": f"q=3 m=3: x = 0 tilts 0 {TILTS}",
-    "tilt of its group": f"q=3 m=3: x = 0 tilts 1 {TILTS}",
-    "tilt of the maximum": f"q=3 m=3: x = 2 tilts 3 {TILTS}",
-    "tilt twice": f"q=3 m=3: x = 2 tilts 0 0 {TILTS}",
-    "tilts unsorted": f"q=3 m=3: x = 2 tilts 1 0 {TILTS}",
+    "tilt of a later token": f"q=3 m=3: x = 0 by tokens 1 {EARLIER}",
+    "tilt of itself": f"q=3 m=3: x = 0 by tokens 0 {EARLIER}",
+    "tilt of its group": f"q=3 m=3: x = 0 by tokens 1 {EARLIER}",
+    "tilt of the maximum": f"q=3 m=3: x = 2 by tokens 3 {EARLIER}",
+    "tilt twice": f"q=3 m=3: x = 2 by tokens 0 0 {EARLIER}",
+    "tilts unsorted": f"q=3 m=3: x = 2 by tokens 1 0 {EARLIER}",
     "tilt by nothing": "q=3 m=3: x = 2 a tilt is not positive",
     "tilt the wrong way": "q=3 m=3: x = 2 a tilt is not positive",
+    "meet of a later token": f"q=3 m=3: x = 0 by tokens 1 {EARLIER}",
+    "meet of itself": f"q=3 m=3: x = 0 by tokens 0 {EARLIER}",
+    "meet by nothing": f"q=3 m=3: x = 2 {MEETS} 0 0",
+    "meet the wrong way": f"q=3 m=3: x = 2 {MEETS} 0 -64",
+    "meet of a tail": f"q=3 m=3: x = 2 {MEETS} 0 64",
+    "meet with a tilt": f"q=3 m=3: x = 2 {MEETS} 0 64",
+    "least with a meet": "q=3 m=3: x = 2 failing at least 1 is for single tokens by counts",
     "33 bits with a tilt": "q=3 m=3: x = 2 more than 32 bits in 4294967297",
     "33 bits of a bound": "q=3 m=3: x = 0 more than 32 bits in 4294967297",
     "bounds for a token twice": "q=3 m=3: x = 0 2 is m, no token, out of order or there twice",
@@ -134,7 +142,9 @@ UNREADABLE = {
     "a tilt by an integer": "content[0].bounds.rows[0][1][0][1] must be a dyadic such as 0x1.8p+3",
     "a tilt of a bool": "content[0].bounds.rows[0][1][0][0] must be int",
     "a tilt by infinity": "content[0].bounds.rows[0][1][0][1] must be a dyadic such as 0x1.8p+3",
-    "a bound cut short": "content[0].bounds.rows[0] must be a list of 5",
+    "a meet of one number": f"content[0]: {BOUND}",
+    "a meet by a dyadic": "content[0].bounds.rows[0][2][1] must be int",
+    "a bound cut short": "content[0].bounds.rows[0] must be a list of 6",
     "a task of one list": "task must be an object with the fields ['labels', 'order']",
     "a task of numbers": "task.order must be a list",
 }
