@@ -1,8 +1,8 @@
 """Content that bounds how many sequences of a class (q, m) fail, from above and perhaps from below.
 
 A wrong token x is in some row, or never fails in the class: it never has ``logit[x] ≥ logit[m]`` there. Tails
-and counts are about one token each. Bounds are about groups of tokens, and may use that what they count fails
-for no token of an earlier row; ``docs/reference/certificate-format.md`` defines and proves all three.
+and counts are about one token each. Bounds are counts for groups of tokens, and may leave out what fails for
+a token of an earlier bound; ``docs/reference/certificate-format.md`` defines and proves all three.
 """
 
 from __future__ import annotations
@@ -106,63 +106,35 @@ def _check_rows(rows: Sequence[Tail] | Sequence[Count], m: int) -> None:
         previous = row.x
 
 
-def _positive_zeros(numbers: Sequence[float]) -> tuple[float, ...]:
-    return tuple(map(positive_zero, numbers))
-
-
 @attrs.frozen
 class Bound:
     """At most `failing_at_most` sequences fail for one of `outputs` and for no output of an earlier bound.
 
-    `numbers` are ``(multiplier,)`` for a tail or ``(width, offset)`` for a count, of the terms that are, for
-    each position and token, the largest f of the outputs. Each (y, μ) in `tilts`, where y is an output of an
-    earlier bound and μ > 0, weighs every sequence by ``exp(−μ Σ_p f_p(t_p,y))``, which is above 1 unless it
-    fails for y. A tail, or a bound with tilts, has a `failing_at_most` of at most 32 significant bits
-    (`round_up_32`).
-
-    A count without tilts may have a `meet` (y, k): y is an output of an earlier bound, and sequences that
-    fail for it, as ``k/64`` of its f show in the same bins, are left out. `failing_at_least` sequences fail;
-    only a count of one output without tilts or meet says so.
+    They are counted in bins of `width` and `offset`, as in a `Count`, with the largest term of the outputs
+    for each position and token. With a `meet` (y, k), where y is an output of an earlier bound, sequences are
+    left out that fail for y, as ``k/64`` of its terms show in the same bins. `failing_at_least` sequences
+    fail; only a bound of one output without a meet can say so.
     """
 
     outputs: tuple[int, ...]
-    tilts: tuple[tuple[int, float], ...]
     meet: tuple[int, int] | None
-    numbers: tuple[float, ...] = attrs.field(converter=_positive_zeros)
+    width: float
+    offset: float = attrs.field(converter=positive_zero)
     failing_at_most: int
     failing_at_least: int = 0
 
     def __attrs_post_init__(self) -> None:
-        tilted = tuple(y for y, _ in self.tilts)
-        for x in (*self.outputs, *tilted):
+        for x in self.outputs:
             check_int(x, "x", 0)
         if not self.outputs or any(a >= b for a, b in pairwise(self.outputs)):
             raise ValueError(f"outputs={self.outputs} must be tokens in increasing order")
-        if any(a >= b for a, b in pairwise(tilted)):
-            raise ValueError(f"tilts={self.tilts} must be of tokens in increasing order")
-        for _, amount in self.tilts:
-            check_dyadic(amount, "tilts")
-            if not amount > 0:
-                raise ValueError(f"tilts={self.tilts} must be above 0: a negative one is unsound")
-        if len(self.numbers) == 1:
-            Tail(0, self.numbers[0], self.failing_at_most)
-            check_int(self.failing_at_least, "failing_at_least", 0, 0)
-        elif len(self.numbers) == 2:
-            Count(0, *self.numbers, self.failing_at_most, self.failing_at_least)
-        else:
-            raise ValueError(f"numbers={self.numbers} must be (multiplier,) or (width, offset)")
-        if self.tilts:
-            Tail(0, 0.0, self.failing_at_most)
         if self.meet is not None:
-            y, times = self.meet
-            check_int(y, "x", 0)
-            check_int(times, "meet", 1)
-            if self.tilts or len(self.numbers) == 1:
-                raise ValueError(f"meet={self.meet} needs a count without tilts")
-        if self.failing_at_least and (len(self.outputs) > 1 or self.tilts or self.meet is not None):
-            raise ValueError(
-                f"failing_at_least={self.failing_at_least} needs one output, no tilts and no meet"
-            )
+            y, multiple = self.meet
+            check_int(y, "meet", 0)
+            check_int(multiple, "multiple of a meet", 1)
+        Count(0, self.width, self.offset, self.failing_at_most, self.failing_at_least)
+        if self.failing_at_least and (len(self.outputs) > 1 or self.meet is not None):
+            raise ValueError(f"failing_at_least={self.failing_at_least} needs one output and no meet")
 
 
 @attrs.frozen
@@ -250,8 +222,6 @@ class BoundContent:
         for bound in self.bounds:
             if before & set(bound.outputs) or self.m in bound.outputs:
                 raise ValueError(f"outputs={bound.outputs} must not occur before, nor hold m={self.m}")
-            if any(y not in before for y, _ in bound.tilts):
-                raise ValueError(f"tilts={bound.tilts} must be of outputs of earlier bounds")
             if bound.meet is not None and bound.meet[0] not in before:
                 raise ValueError(f"meet={bound.meet} must be with an output of an earlier bound")
             before.update(bound.outputs)

@@ -158,10 +158,9 @@ def _encode_entry(entry: Content) -> Json:
 
 
 def _encode_bound(bound: Bound) -> Json:
-    tilts: Json = [[y, dyadic(amount)] for y, amount in bound.tilts]
-    numbers = [dyadic(number) for number in bound.numbers]
+    numbers = [dyadic(bound.width), dyadic(bound.offset)]
     claim = [wide_int(bound.failing_at_most), wide_int(bound.failing_at_least)]
-    return [bound.outputs, tilts, bound.meet or [], numbers, *claim]
+    return [bound.outputs, bound.meet or [], *numbers, *claim]
 
 
 def _encode_sets(entry: SetContent) -> Json:
@@ -333,14 +332,12 @@ def _decode_count(row: Any) -> Count:
 
 
 def _decode_bound(row: Any) -> Bound:
-    names = ("outputs", "tilts", "meet", "numbers", "failing_at_most", "failing_at_least")
-    outputs, tilts, meet, numbers, most, least = _row(row, *names)
-    rows = (_row(pair, "y", "mu") for pair in list_of(tilts, "tilts"))
-    pairs = tuple((y, real_of(amount, "mu")) for y, amount in rows)
-    reals = tuple(real_of(number, "number") for number in list_of(numbers, "numbers"))
-    claim = wide_of(most, "failing_at_most"), wide_of(least, "failing_at_least")
+    names = ("outputs", "meet", "width", "offset", "failing_at_most", "failing_at_least")
+    outputs, meet, width, offset, most, least = _row(row, *names)
     met = (*_row(meet, "y", "k"),) if list_of(meet, "meet") else None
-    return Bound(tuple(list_of(outputs, "outputs")), pairs, met, reals, *claim)
+    reals = real_of(width, "width"), real_of(offset, "offset")
+    claim = wide_of(most, "failing_at_most"), wide_of(least, "failing_at_least")
+    return Bound(tuple(list_of(outputs, "outputs")), met, *reals, *claim)
 
 
 def _row(value: Any, *names: str) -> Sequence[Any]:

@@ -48,10 +48,8 @@ def check_entry(entry: Entry, k: int, vocab: int) -> None:
         rising = all(a < b for a, b in pairwise((last, *tokens, vocab)))
         new = rising and m not in tokens and covered.isdisjoint(tokens)
         _need(new, entry, "range", "x =", *tokens, "is m, no token, out of order or there twice")
-        tilts, meet = [y for y, _ in row.tilts], row.meet[:1]
-        known = covered.issuperset((*tilts, *meet)) and all(a < b for a, b in pairwise(tilts))
-        where = "by tokens", *tilts, *meet, "out of order or in no earlier row"
-        _need(known, entry, "range", "x =", row.x, *where)
+        known = covered.issuperset(row.meet[:1])
+        _need(known, entry, "range", "x =", row.x, "meets no earlier row by", *row.meet)
         _check_row(entry, row)
         covered.update(tokens)
         last = row.x if entry.kind != "bounds" else -1
@@ -128,21 +126,15 @@ def _check_row(entry: Entry, row: Row) -> None:
     def need(condition: bool, *where: object) -> None:
         _need(condition, entry, "range", "x =", row.x, *where)
 
-    most, least, first, tail = (
-        row.failing_at_most,
-        row.failing_at_least,
-        row.numbers[0],
-        len(row.numbers) == 1,
-    )
+    most, least = row.failing_at_most, row.failing_at_least
+    first, tail = row.numbers[0], len(row.numbers) == 1
     need(0 <= least <= most, "failing between", least, most)
-    meets = not (tail or row.tilts) and row.meet[1:] > (0,)
-    need(not row.meet or meets, "meets in a tail, a tilted row or by no multiple", *row.meet)
-    alone = not (tail or row.others or row.tilts or row.meet)
+    alone = not (tail or row.others or row.meet)
     need(least == 0 or alone, "failing at least", least, "is for single tokens by counts")
     need(first > 0 or (tail and first == 0), "a multiplier is >= 0, a width > 0, not", first)
-    need(all(amount > 0 for _, amount in row.tilts), "a tilt is not positive")
+    need(all(k > 0 for k in row.meet[1:]), "meets by no multiple", *row.meet)
     digits = most.bit_length() - (most & -most).bit_length() + 1
-    need(digits <= 32 or not (tail or row.tilts), "more than 32 bits in", most)
+    need(digits <= 32 or not tail, "more than 32 bits in", most)
 
 
 def _is_runs(runs: Runs, most: int) -> bool:

@@ -11,13 +11,10 @@ exp(λ Σ_p v_p) over the class is a bound.
 Rounding the left side up and the right side down keeps the first statement true; rounding the left side down
 and the right side up keeps the second, which is made of single tokens alone.
 
-**Tilts.** Each failing sequence is counted in the first row with a token it fails for. So a row may use that
-it fails for no token y of an earlier row: with v^y_p = f_p(·,y)·e^{−shift}, Σ_p v^y_p < 0, so if μ_y > 0,
-exp(−μ_y Σ_p v^y_p) > 1. The bound stays one if every sequence counts Π_y exp(−μ_y Σ_p v^y_p) times.
-
-**Meets.** Instead, a count may leave out sequences that fail for a token y of an earlier row. If Σ a_p ≥ N is
-the first statement's condition for v_p, and Σ b_p ≥ M the second's for a multiple of v^y_p, those with
-Σ min(a_p, b_p) ≥ max(N, M) are among those counted, and fail for y.
+**Meets.** In a bound each failing sequence is counted in the first row with a token it fails for. So a row
+may leave out sequences that fail for a token y of an earlier row. If Σ a_p ≥ N is the first condition for its
+own terms, and Σ b_p ≥ M the second for a multiple of those of y, what has Σ min(a_p, b_p) ≥ max(N, M) is
+counted, and fails for y. Rounding min down and max up keeps both true.
 
 All of it factorises over the positions, and a class is "all tokens ≤ m" less, if q < m, "all tokens < m".
 """
@@ -27,17 +24,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from flint import arb, fmpz, fmpz_poly
+from flint import arb, fmpz_poly
 
 from certkit.kernel.model import Model, attention, ceiling
 from certkit.kernel.reader import Entry, Row
 from certkit.kernel.sets import PRECISIONS, enclose
 from certkit.kernel.verdict import Finding
 
-Side = Callable[[arb], int]  # which end of a ball is rounded up
-
 MAX_BINS = 1 << 16
-MAX_DIGITS = 1 << 28  # bits of all coefficients of a polynomial
+Side = Callable[[arb], int]  # which end of a ball is rounded up
+Sum = tuple[
+    list[list[int]], int
+]  # integers by non-query position and token ≤ m, and what they must add up to
 
 
 def check_row(model: Model, entry: Entry, row: Row) -> int:
@@ -63,58 +61,44 @@ def row_terms(model: Model, entry: Entry, outputs: tuple[int, ...], bits: int) -
     return [[unit * term for term in terms] for terms in table]
 
 
-def tilt_terms(model: Model, entry: Entry, row: Row, bits: int) -> list[list[arb]]:
-    """Return balls around −Σ_y μ_y·v^y_p(t), by position and token ≤ m; 0 for a row without tilts."""
-    table = [[arb(0)] * (entry.m + 1)] * model.k
-    for y, amount in row.tilts:
-        views = zip(table, row_terms(model, entry, (y,), bits), strict=True)
-        table = [[a - amount * b for a, b in zip(old, new, strict=True)] for old, new in views]
-    return table
-
-
 def tail_bounds(model: Model, entry: Entry, row: Row, bits: int, inward: bool = False) -> tuple[int, arb]:
     """Return 0 and a ball around the bound of a tail, before the floor; `inward` makes no difference.
 
     `remaining` is Π R_p so far, and `holding` is Π S_p − Π R_p so far, without cancellation, where S_p is the
     sum over the tokens t ≤ m and R_p over t < m: (Π_{<p} S − Π_{<p} R)·S_p + Π_{<p} R·(S_p − R_p).
     """
-    (multiplier,) = row.numbers
-    terms = row_terms(model, entry, (row.x, *row.others), bits)
-    views = zip(terms, tilt_terms(model, entry, row, bits), strict=True)
-    *table, last = [[multiplier * v + tilt for v, tilt in zip(*view, strict=True)] for view in views]
+    (multiplier,) = map(arb, row.numbers)
+    *table, last = row_terms(model, entry, (row.x,), bits)
     holding, remaining = arb(0), arb(1)
-    for exponents in table:
-        *powers, at_max = [exponent.exp() for exponent in exponents]
+    for terms in table:
+        *powers, at_max = [(multiplier * term).exp() for term in terms]
         below = sum(powers, arb(0))
         holding = holding * (below + at_max) + remaining * at_max
         remaining = remaining * below
-    return 0, last[entry.q].exp() * (holding if entry.q < entry.m else holding + remaining)
+    query = (multiplier * last[entry.q]).exp()
+    return 0, query * (holding if entry.q < entry.m else holding + remaining)
 
 
-def recount(model: Model, entry: Entry, row: Row, bits: int, inward: bool = False) -> tuple[int, int | arb]:
+def recount(model: Model, entry: Entry, row: Row, bits: int, inward: bool = False) -> tuple[int, int]:
     """Return (lower, upper), which enclose the number of failing sequences; lower is 0 if none are claimed.
 
     With `inward` every rounding goes the other way: lower is then at least, and upper at most, what exact
     bins give, so that a claim beyond them is false. What takes too many bins to count is unknown: rounding at
     a low precision can make that many of few.
     """
-    all_there_are = (entry.m + 1) ** (model.k - 1)
     high, low = (_ceil_low, _ceil_high) if inward else (_ceil_high, _ceil_low)
     view = scaled(model, entry, row, (row.x, *row.others), bits)
-    lower = _number(entry, _bins(*view.down(high))) if row.failing_at_least else 0
-    bins = _bins(*view.up(high, low))
-    upper: int | arb | None
-    upper = _tilted(model, entry, row, bits, bins, inward) if row.tilts else _number(entry, bins)
+    lower = _number(entry, view.down(high)) if row.failing_at_least else 0
+    upper = _number(entry, view.up(high, low))
     if row.meet and upper is not None:
         (y, times), (rows, need) = row.meet, view.up(low, high)
         others, also = scaled(model, entry, row, (y,), bits, times).down(high)
         least = [list(map(min, *pair)) for pair in zip(rows, others, strict=True)]
-        both = _number(entry, _bins(least, max(need, also)))
+        both = _number(entry, (least, max(need, also)))
         upper = None if both is None else upper - both
-    return (
-        inward * all_there_are if lower is None else lower,
-        (not inward) * all_there_are if upper is None else upper,
-    )
+    everything = (entry.m + 1) ** (model.k - 1)
+    lower = inward * everything if lower is None else lower
+    return lower, (not inward) * everything if upper is None else upper
 
 
 class Scaled(NamedTuple):
@@ -124,16 +108,13 @@ class Scaled(NamedTuple):
     query: arb
     offset: arb
 
-    def up(self, high: Side, low: Side) -> tuple[list[list[int]], int]:
-        """Return ⌈v_p(t) − o⌉ and what they must add up to, which those of a failing sequence do.
-
-        The first is rounded up and the second down if `high` is the upper and `low` the lower side.
-        """
+    def up(self, high: Side, low: Side) -> Sum:
+        """Return ⌈v_p(t) − o⌉ by `high`, and by `low` what they must reach: every failing sequence does."""
         rows = [[high(v - self.offset) for v in terms] for terms in self.table]
         return rows, low(-self.query - len(rows) * self.offset)
 
-    def down(self, high: Side) -> tuple[list[list[int]], int]:
-        """Return ⌊v_p(t) + o⌋, rounded down, and what they must add up to, rounded up: then it fails."""
+    def down(self, high: Side) -> Sum:
+        """Return ⌊v_p(t) + o⌋ and what they must reach, rounded the other way: only failing sequences do."""
         rows = [[-high(-v - self.offset) for v in terms] for terms in self.table]
         return rows, high(-self.query + len(rows) * self.offset)
 
@@ -156,65 +137,26 @@ def _ceil_low(ball: arb) -> int:
     return ceiling(ball.lower())
 
 
-class Bins(NamedTuple):
-    """Degrees of tokens by non-query position: a sequence counts if it has them and their sum is ≤ `room`."""
+def _number(entry: Entry, wanted: Sum) -> int | None:
+    """Return the exact number of sequences of the class that reach the sum; None if that takes too many bins.
 
-    degrees: list[dict[int, int]]
-    room: int
-
-
-def _bins(rows: list[list[int]], need: int) -> Bins:
-    """Return the bins of the sequences with Σ rows[p][t_p] ≥ need; a degree is largest − value."""
+    In z^(largest − value) the condition bounds the degree, so the polynomials are cut after `room`. If q < m,
+    the sequences without m, counted with the same bins, are taken away.
+    """
+    rows, need = wanted
     tops = [max(values) for values in rows]
     room = sum(tops) - need
-    views = zip(tops, rows, strict=True)
-    return Bins(
-        [{t: top - n for t, n in enumerate(values) if top - n <= room} for top, values in views], room
-    )
-
-
-def _number(entry: Entry, bins: Bins, weights: list[dict[int, int]] | None = None) -> int | None:
-    """Return the exact sum, over the sequences of the class that count, of the product of their weights.
-
-    Without weights that is their number; None if it takes too many bins. Polynomials are cut after `room`. If
-    q < m, the sequences without m, counted with the same bins and weights, are taken away.
-    """
-    if not 0 <= bins.room < MAX_BINS:
-        return 0 if bins.room < 0 else None
+    if not 0 <= room < MAX_BINS:
+        return 0 if room < 0 else None
     every, without = fmpz_poly([1]), fmpz_poly([1])
-    for p, degrees in enumerate(bins.degrees):
-        tally = [0] * (bins.room + 1)
-        amounts = weights[p] if weights else dict.fromkeys(degrees, 1)
-        at_max = degrees.get(entry.m)
-        for t, degree in degrees.items():
-            tally[degree] += amounts[t] if t < entry.m else 0
+    for values, top in zip(rows, tops, strict=True):
+        tally = [0] * (room + 1)
+        for value in values[:-1]:
+            if top - value <= room:
+                tally[top - value] += 1
         if entry.q < entry.m:
-            without = without.mul_low(fmpz_poly(tally), bins.room + 1)
-        if at_max is not None:
-            tally[at_max] += amounts[entry.m]
-        every = every.mul_low(fmpz_poly(tally), bins.room + 1)
+            without = without.mul_low(fmpz_poly(tally), room + 1)
+        if top - values[-1] <= room:
+            tally[top - values[-1]] += 1
+        every = every.mul_low(fmpz_poly(tally), room + 1)
     return int(every(1)) - (int(without(1)) if entry.q < entry.m else 0)
-
-
-def _tilted(model: Model, entry: Entry, row: Row, bits: int, bins: Bins, inward: bool) -> arb | None:
-    """Return a ball around the sum, over the sequences that count, of exp(tilt), or None if it is not told.
-
-    The weight of a token is rounded up (`inward`: down) to a multiple of 2^−bits times the largest one of its
-    position. A sequence with m and one without get the same weights, so that their difference is exact.
-    """
-    if bins.room < 0:
-        return arb(0)
-    *table, last = tilt_terms(model, entry, row, bits)
-    if (bins.room + 1) * len(table) * bits > MAX_DIGITS:
-        return None
-    exponent, unit, weights = last[entry.q], arb(2) ** bits, []
-    for degrees, tilts in zip(bins.degrees, table, strict=True):
-        largest = max(tilts[t].upper() for t in degrees)
-        balls = {t: (tilts[t] - largest).exp() * unit for t in degrees}
-        if not all(ball < 2 * unit for ball in balls.values()):
-            return None
-        exponent += largest
-        sides = {t: max(0, -_ceil_high(-b)) if inward else _ceil_high(b) for t, b in balls.items()}
-        weights.append(sides)
-    number = _number(entry, bins, weights)
-    return None if number is None else exponent.exp() * fmpz(number) / unit ** len(table)

@@ -40,24 +40,15 @@ failing = st.integers(0, 2**90)
 
 @st.composite
 def bounds(draw: st.DrawFn, xs: list[int]) -> tuple[Bound, ...]:
-    """Groups of these outputs in any order, tilted by earlier ones or meeting one."""
+    """Groups of these outputs in any order, some of which meet an earlier one."""
     left, done, out = draw(st.permutations(xs)), list[int](), list[Bound]()
     while left:
         size = draw(st.integers(1, len(left)))
         group, left = tuple(sorted(left[:size])), left[size:]
-        pairs = st.tuples(st.sampled_from(done), positive) if done else st.nothing()
-        chosen = draw(st.lists(pairs, max_size=3 * bool(done), unique_by=lambda pair: pair[0]))
-        tilts = tuple(sorted(chosen))
         met = st.tuples(st.sampled_from(done), st.integers(1, 500)) if done else st.nothing()
-        meet = draw(st.none() | met)
-        if draw(st.booleans()):
-            numbers: tuple[float, ...] = (draw(st.floats(min_value=0, allow_infinity=False)),)
-            out.append(Bound(group, tilts, None, numbers, round_up_32(draw(failing))))
-        else:
-            tilts = () if meet else tilts
-            most = round_up_32(draw(failing)) if tilts else draw(failing)
-            least = draw(st.integers(0, most)) if size == 1 and not tilts and not meet else 0
-            out.append(Bound(group, tilts, meet, (draw(positive), draw(finite)), most, least))
+        meet, most = draw(st.none() | met), draw(failing)
+        least = draw(st.integers(0, most)) if size == 1 and not meet else 0
+        out.append(Bound(group, meet, draw(positive), draw(finite), most, least))
         done += group
     return tuple(out)
 
@@ -141,18 +132,18 @@ def test_the_auditors_reader_reads_the_same(
         elif isinstance(written, TailContent):
             assert read.shift == written.shift
             assert [tuple(r) for r in read.rows] == [
-                (t.x, (t.multiplier,), t.failing_at_most, 0, (), (), ()) for t in written.tails
+                (t.x, (t.multiplier,), t.failing_at_most, 0, (), ()) for t in written.tails
             ]
         elif isinstance(written, BoundContent):
             assert read.shift == written.shift
-            assert [((r.x, *r.others), *r[1:4], r.tilts, r.meet) for r in read.rows] == [
-                (b.outputs, b.numbers, b.failing_at_most, b.failing_at_least, b.tilts, b.meet or ())
+            assert [((r.x, *r.others), *r[1:4], r.meet) for r in read.rows] == [
+                (b.outputs, (b.width, b.offset), b.failing_at_most, b.failing_at_least, b.meet or ())
                 for b in written.bounds
             ]
         else:
             assert read.shift == written.shift
             assert [tuple(r) for r in read.rows] == [
-                (c.x, (c.width, c.offset), c.failing_at_most, c.failing_at_least, (), (), ())
+                (c.x, (c.width, c.offset), c.failing_at_most, c.failing_at_least, (), ())
                 for c in written.counts
             ]
 

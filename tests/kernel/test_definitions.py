@@ -1,4 +1,4 @@
-"""Terms, tilts, tails and counts of the auditor against their definitions, with 300 bits."""
+"""Terms, tails, counts and meets of the auditor against their definitions, with 300 bits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flint import arb, ctx
 
 from certkit.kernel.model import Attention, Model
 from certkit.kernel.reader import Entry, Row
-from certkit.kernel.rows import recount, row_terms, tail_bounds, tilt_terms
+from certkit.kernel.rows import recount, row_terms, tail_bounds
 from certkit.kernel.sets import Terms, enclose
 from certkit.kernel.weights import read_weights
 from certkit.testing import models as shipped
@@ -54,9 +54,6 @@ def test_terms_enclose_their_definition(exact: Model) -> None:
         assert high[p][t] - low[p][t] <= abs(true) * arb(2) ** -50
 
 
-TILTED = Row(0, (0.5,), 1, 0, (2,), ((1, 0.75), (3, 2.0)))
-
-
 def _values(exact: Model, entry: Entry, outputs: tuple[int, ...]) -> dict[tuple[int, int], arb]:
     """The largest v_p(t) of the outputs, from the definition, with 300 bits."""
     ctx.prec = 300
@@ -75,60 +72,37 @@ def _shifted(exact: Model, q: int, m: int) -> Entry:
 
 
 @pytest.mark.parametrize(("q", "m"), [(1, 4), (4, 4)])
-def test_terms_of_a_row_are_the_largest_of_its_tokens_and_the_tilts_are_apart(
-    q: int, m: int, exact: Model
-) -> None:
+def test_terms_of_a_row_are_the_largest_of_its_tokens(q: int, m: int, exact: Model) -> None:
     entry = _shifted(exact, q, m)
-    largest, y, z = (_values(exact, entry, outputs) for outputs in ((0, 2), (1,), (3,)))
-    terms, tilts = row_terms(exact, entry, (0, 2), 100), tilt_terms(exact, entry, TILTED, 100)
-    none = tilt_terms(exact, entry, TILTED._replace(tilts=()), 100)
+    largest, terms = _values(exact, entry, (0, 2)), row_terms(exact, entry, (0, 2), 100)
     ctx.prec = 300
     for p, t in product(range(exact.k), range(m + 1)):
         assert terms[p][t].overlaps(largest[p, t])
-        assert tilts[p][t].overlaps(-y[p, t] * 3 / 4 - z[p, t] * 2)
-        assert tilts[p][t].rad() <= (abs(y[p, t]) + abs(z[p, t])) * arb(2) ** -80
-        assert none[p][t] == 0
+        assert terms[p][t].rad() <= abs(largest[p, t]) * arb(2) ** -80
 
 
 @pytest.mark.parametrize(("q", "m"), [(1, 4), (4, 4)])
-@pytest.mark.parametrize("tilts", [(), TILTED.tilts])
-def test_bounds_are_those_of_the_definition(
-    q: int, m: int, tilts: tuple[tuple[int, float], ...], exact: Model
-) -> None:
-    """A row about two tokens, with tilts and without: its tail, and its count at any width."""
+def test_bounds_are_those_of_the_definition(q: int, m: int, exact: Model) -> None:
+    """A tail, and the count of a group of two tokens at any width."""
     entry = _shifted(exact, q, m)
-    value = _values(exact, entry, (0, 2))
-    tilted = dict.fromkeys(value, arb(0))
-    for y, amount in tilts:
-        other = _values(exact, entry, (y,))
-        tilted = {at: tilt - amount * other[at] for at, tilt in tilted.items()}
     members = [s for s in product(range(m + 1), repeat=2) if q == m or m in s]
-    places = [((0, a), (1, b), (2, q)) for a, b in members]
-    sums = [sum(value[at] for at in three) for three in places]
-    weights = [sum(tilted[at] for at in three).exp() for three in places]
-    true = sum((w * (s / 2).exp() for w, s in zip(weights, sums, strict=True)), arb(0))
-    row = TILTED._replace(tilts=tilts)
-    _, bound = tail_bounds(exact, entry, row, 100)
+    value = _values(exact, entry, (2,))
+    sums = [value[0, a] + value[1, b] + value[2, q] for a, b in members]
+    true = sum(((s / 2).exp() for s in sums), arb(0))
+    _, bound = tail_bounds(exact, entry, Row(2, (0.5,), 0, 0), 100)
     assert bound.overlaps(true)
     assert bound.rad() < true * arb(2) ** -80
+    value = _values(exact, entry, (0, 2))
     for width, offset in ((0.25, 0.0), (0.03125, 0.0078125), (0.5, -0.125)):
         ctx.prec = 300
-        counted = row._replace(numbers=(width, offset), failing_at_least=1)
+        row = Row(0, (width, offset), 1, 1, (2,))
         up = {at: _whole(((v - offset) / width).ceil()) for at, v in value.items()}
         down = {at: _whole(((v + offset) / width).floor()) for at, v in value.items()}
         needs = [_whole(((sign * 2 * offset - value[2, q]) / width).ceil()) for sign in (-1, 1)]
-        counts = [up[0, a] + up[1, b] >= needs[0] for a, b in members]
-        upper = sum((w for w, counting in zip(weights, counts, strict=True) if counting), arb(0))
+        upper = sum(up[0, a] + up[1, b] >= needs[0] for a, b in members)
         lower = sum(down[0, a] + down[1, b] >= needs[1] for a, b in members)
-        found = recount(exact, entry, counted, 100), recount(exact, entry, counted, 100, inward=True)
-        ctx.prec = 300
-        assert found[0][0] == found[1][0] == lower
-        if tilts:
-            least, most = arb(found[1][1]).lower(), arb(found[0][1]).upper()
-            assert least <= upper <= most
-            assert most - least <= upper * arb(2) ** -80
-        else:
-            assert found[0][1] == found[1][1] == sum(counts)
+        assert recount(exact, entry, row, 100) == (lower, upper)
+        assert recount(exact, entry, row, 100, inward=True) == (lower, upper)
 
 
 @pytest.mark.parametrize("seed", [3, 6])
@@ -151,7 +125,7 @@ def test_a_meet_leaves_out_what_is_counted_and_fails_for_the_other(seed: int, tm
             counted = {(s, t) for s, t in members if a[0, s] + a[1, t] >= need}
             both = {(s, t) for s, t in members if least[0, s] + least[1, t] >= max(need, also)}
             assert both <= counted & fails
-            row = Row(x, (width, offset), 1, 0, (z,), (), (y, times))
+            row = Row(x, (width, offset), 1, 0, (z,), (y, times))
             for inward in (False, True):
                 assert recount(exact, entry, row, 100, inward) == (0, len(counted) - len(both))
             left_out.add(len(both))

@@ -98,7 +98,7 @@ def test_rows_at_the_edge_of_what_is_allowed() -> None:
         Row(0, (0.5, 0.0), 2**32 + 1, 0, (1, 3)),
     )
     for row in legal:
-        check_entry(Entry(4, 4, "bounds", rows=(row, Row(2, (0.5,), 1, 0, (), ((0, 5e-324),)))), 3, 5)
+        check_entry(Entry(4, 4, "bounds", rows=(row, Row(2, (0.5, 0.0), 1, 0, (), (0, 1)))), 3, 5)
         if not row.others:
             kind = "tails" if len(row.numbers) == 1 else "counts"
             check_entry(Entry(4, 4, kind, rows=(row, row._replace(x=3))), 3, 5)
