@@ -38,7 +38,15 @@ from proofs.separable.tally import MAX_ROOM, Bins, tally
 from proofs.strategy import ComplexityClass, Family, Semantics
 from proofs.witness import WitnessError, require_tensor
 
-__all__ = ["STRATEGIES", "CountWitness", "SeparableCount", "lower_bins", "upper_bins"]
+__all__ = [
+    "STRATEGIES",
+    "Binned",
+    "CountWitness",
+    "SeparableCount",
+    "binned_down",
+    "binned_up",
+    "binned_up_inward",
+]
 
 _EXACT: Final = 2.0**50
 _FAR: Final = 2.0**20
@@ -85,39 +93,63 @@ class CountWitness:
         return tables[0], tables[1]
 
 
-def _bins(values: Tensor, least: Tensor, m: Tensor, q: int) -> tuple[Bins, Tensor]:
-    """Bins of integers ``values [R, P, V]`` (−inf: not allowed) that must sum to ``least [R]``, and which
-    rows are usable.
+@attrs.frozen(eq=False)
+class Binned:
+    """Integers (as float64) of R rows: ``values [R, P, V]``, −inf where a token is not allowed, and ``least
+    [R]``, what they must sum to.
     """
-    top = values.amax(2)
-    room = top.sum(1) - least
-    usable = (top.abs() < _EXACT).all(1) & (least.abs() < _EXACT) & (room <= MAX_ROOM)
-    deficit = (top[:, :, None] - values).clamp(max=_FAR)
-    cost.record(flops=values.numel(), int_ops=values.numel())  # the division that made them, the deficits
-    deficit = torch.where(usable[:, None, None], deficit, _FAR).to(torch.int64)
-    return Bins(deficit, torch.where(usable, room, -1.0).to(torch.int64), m, m > q), usable
+
+    values: Tensor
+    least: Tensor
+
+    def meet(self, other: Binned) -> Binned:
+        """What fills both: where the least of the two sums up to the larger need, each reaches its own."""
+        cost.record(comparisons=self.values.numel())
+        return Binned(torch.minimum(self.values, other.values), torch.maximum(self.least, other.least))
+
+    def bins(self, m: Tensor, q: int) -> tuple[Bins, Tensor]:
+        """As bins, and which rows are usable."""
+        top = self.values.amax(2)
+        room = top.sum(1) - self.least
+        usable = (top.abs() < _EXACT).all(1) & (self.least.abs() < _EXACT) & (room <= MAX_ROOM)
+        deficit = (top[:, :, None] - self.values).clamp(max=_FAR)
+        # the division that made them, the deficits
+        cost.record(flops=self.values.numel(), int_ops=self.values.numel())
+        deficit = torch.where(usable[:, None, None], deficit, _FAR).to(torch.int64)
+        return Bins(deficit, torch.where(usable, room, -1.0).to(torch.int64), m, m > q), usable
 
 
-def upper_bins(terms: Terms, width: Tensor, offset: Tensor, q: int) -> tuple[Bins, Tensor]:
-    """Bins that every failing sequence fills, and which rows are usable."""
+def binned_up(terms: Terms, width: Tensor, offset: Tensor) -> Binned:
+    """What every failing sequence fills."""
     slots = terms.upper.shape[1]
     gone = terms.upper == -torch.inf
     shifted = sub_up(terms.upper.masked_fill(gone, 0.0), offset[:, None, None])
     values = rounding.div_up(shifted, width[:, None, None]).ceil()
     shift = rounding.mul_up(offset, offset.new_tensor(float(slots)))
     least = rounding.div_down(rounding.sub_down(-terms.query_upper, shift), width).ceil()
-    return _bins(values.masked_fill(gone, -torch.inf), least, terms.m, q)
+    return Binned(values.masked_fill(gone, -torch.inf), least)
 
 
-def lower_bins(negated: Terms, width: Tensor, offset: Tensor, q: int) -> tuple[Bins, Tensor]:
-    """Bins that only failing sequences fill, and which rows are usable; ``negated`` bounds −f from above."""
+def binned_down(negated: Terms, width: Tensor, offset: Tensor) -> Binned:
+    """What only failing sequences fill; ``negated`` bounds −f from above."""
     slots = negated.upper.shape[1]
     gone = negated.upper == -torch.inf
     shifted = rounding.sub_down(offset[:, None, None], negated.upper.masked_fill(gone, 0.0))
     values = rounding.div_down(shifted, width[:, None, None]).floor()
     shift = rounding.mul_up(offset, offset.new_tensor(float(slots)))
     least = rounding.div_up(add_up(negated.query_upper, shift), width).ceil()
-    return _bins(values.masked_fill(gone, -torch.inf), least, negated.m, q)
+    return Binned(values.masked_fill(gone, -torch.inf), least)
+
+
+def binned_up_inward(negated: Terms, width: Tensor, offset: Tensor) -> Binned:
+    """`binned_up` with every rounding the other way: not above what exact numbers give, and needing no less."""
+    slots = negated.upper.shape[1]
+    gone = negated.upper == -torch.inf
+    shifted = rounding.sub_down(-negated.upper.masked_fill(gone, 0.0), offset[:, None, None])
+    values = rounding.div_down(shifted, width[:, None, None]).ceil()
+    shift = rounding.mul_down(offset, offset.new_tensor(float(slots)))
+    least = rounding.div_up(rounding.sub_up(negated.query_upper, shift), width).ceil()
+    return Binned(values.masked_fill(gone, -torch.inf), least)
 
 
 @attrs.frozen
@@ -129,7 +161,7 @@ class _Row:
 
 
 def _upper_rows(terms: Terms, width: Tensor, offset: Tensor, q: int) -> Iterator[tuple[int, _Row]]:
-    bins, usable = upper_bins(terms, width, offset, q)
+    bins, usable = binned_up(terms, width, offset).bins(terms.m, q)
     most = torch.where(usable, tally(bins)[1], torch.inf)
     columns = (terms.m, terms.x, width, offset, most)
     for m, *row in zip(*(column.tolist() for column in columns), strict=True):
@@ -140,7 +172,7 @@ def _least(paths: Paths, query: Query, m: int, row: _Row) -> int:
     """The lower count of one row."""
     negated = terms_of(paths, query, torch.tensor([m]), torch.tensor([row.x]), sign=-1)
     width, offset = (torch.tensor([value], dtype=torch.float64) for value in (row.width, row.offset))
-    bins, usable = lower_bins(negated, width, offset, query.q)
+    bins, usable = binned_down(negated, width, offset).bins(negated.m, query.q)
     return math.ceil(float(tally(bins)[0])) if bool(usable) else 0
 
 

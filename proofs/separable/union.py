@@ -1,4 +1,4 @@
-"""``separable-union``: counts for groups of outputs, without what earlier groups cover.
+"""``separable-union``: counts for groups of outputs, each failing sequence once.
 
 Where attention misses the maximum, many outputs beat it at once: the failing sequences of one output are
 those of many, and a sum over outputs counts them again and again. Here the outputs of a class are put into
@@ -6,8 +6,8 @@ rows, each about a group of them (`proofs.separable.groups`), and every failing 
 only, in the first row it fails for:
 
 * a group takes the worst of its outputs for each token, one count for all of them;
-* a row may take multiples of earlier outputs off. If those do not fail, their sums are negative, and taking
-  them off makes the row's sum larger where the row has to count, and smaller where they do fail.
+* a row may meet an output y of an earlier row: the sequences that fail for the row and for y are counted, from
+  below, and taken off. Both counts are made in the same bins, so that rounding costs what it costs for y alone.
 
 Each row is counted in bins (`proofs.separable.count`). The first row of a class also counts from below if it
 is about one output, which encloses the accuracy.
@@ -16,19 +16,22 @@ is about one output, which encloses the accuracy.
 from __future__ import annotations
 
 import math
+from itertools import chain
 from typing import Final
 
 import attrs
 import torch
 from torch import Tensor
 
+from certkit import rounding
 from certkit.certificate import Bound, BoundContent, CertifiedSet
 from proofs.model import Model
 from proofs.paths import Paths, path_tables
 from proofs.separable.alive import alive_pairs, pruner
-from proofs.separable.count import lower_bins, upper_bins
-from proofs.separable.groups import Rows, row_blocks, row_terms
+from proofs.separable.count import binned_down, binned_up, binned_up_inward
+from proofs.separable.groups import Rows, meet_terms, row_blocks, row_terms
 from proofs.separable.numerator import Query, query_tables, terms_of
+from proofs.separable.queries import each_query
 from proofs.separable.tally import tally
 from proofs.separable.union_search import plan_rows
 from proofs.strategy import ComplexityClass, Family, Semantics
@@ -70,11 +73,24 @@ def _most(paths: Paths, query: Query, rows: Rows, width: Tensor, offset: Tensor)
     start = 0
     for block in row_blocks(paths, rows):
         stop = start + len(block.q)
-        terms = row_terms(paths, query, block)
-        bins, usable = upper_bins(terms, width[start:stop], offset[start:stop], query.q)
-        found.append(torch.where(usable, tally(bins)[1], torch.inf))
+        found.append(_most_of_block(paths, query, block, width[start:stop], offset[start:stop]))
         start = stop
     return torch.cat(found)
+
+
+def _most_of_block(paths: Paths, query: Query, rows: Rows, width: Tensor, offset: Tensor) -> Tensor:
+    terms = row_terms(paths, query, rows)
+    bins, usable = binned_up(terms, width, offset).bins(rows.m, query.q)
+    most = torch.where(usable, tally(bins)[1], torch.inf)
+    met = (usable & (rows.meet > 0)).nonzero()[:, 0]
+    if len(met):
+        own, other = meet_terms(paths, query, rows, met)
+        both = binned_up_inward(own, width[met], offset[met]).meet(
+            binned_down(other, width[met], offset[met])
+        )
+        shared, countable = both.bins(rows.m[met], query.q)
+        most[met] = rounding.sub_up(most[met], torch.where(countable, tally(shared)[0], 0.0))
+    return most
 
 
 def _least(
@@ -84,7 +100,7 @@ def _least(
     if not len(width):
         return width
     negated = terms_of(paths, query, *chosen, sign=-1)
-    bins, usable = lower_bins(negated, width, offset, query.q)
+    bins, usable = binned_down(negated, width, offset).bins(negated.m, query.q)
     return torch.where(usable, tally(bins)[0], 0.0)
 
 
@@ -101,7 +117,7 @@ def _found(paths: Paths, query: Query, witness: UnionWitness) -> _Found:
     rows, here = witness.rows.of_query(query.q)
     width, offset = witness.width[here], witness.offset[here]
     most = _most(paths, query, rows, width, offset)
-    groups, less = rows.outputs_of(), rows.less_of()
+    groups, meets = rows.outputs_of(), rows.meets_of()
     # the first row of each class, if it is about one output
     first = torch.ones_like(rows.m, dtype=torch.bool)
     first[1:] = rows.m[1:] != rows.m[:-1]
@@ -111,12 +127,12 @@ def _found(paths: Paths, query: Query, witness: UnionWitness) -> _Found:
     least = torch.zeros_like(most)
     least[index] = _least(paths, query, (rows.m[index], x), width[index], offset[index])
     found = _Found({}, set(), set())
-    columns = (rows.m.tolist(), groups, less, width.tolist(), offset.tolist(), most.tolist(), least.tolist())
-    for m, outputs, pairs, w, o, high, low in zip(*columns, strict=True):
+    columns = (rows.m.tolist(), groups, meets, width.tolist(), offset.tolist(), most.tolist(), least.tolist())
+    for m, outputs, meet, w, o, high, low in zip(*columns, strict=True):
         found.covered.update((m, x) for x in outputs)
         if math.isfinite(high):
             at_most = math.floor(high)
-            bound = Bound(outputs, tuple(pairs), (w, o), at_most, min(math.ceil(low), at_most))
+            bound = Bound(outputs, meet, w, o, at_most, min(math.ceil(low), at_most))
             found.bounds.setdefault(m, []).append(bound)
         else:
             found.unusable.add(m)
@@ -162,13 +178,15 @@ class SeparableUnion:
         """
         witness.checked(model.vocab)
         paths = path_tables(model)
-        contents: list[BoundContent] = []
         shared = pruner(paths)
-        for q in range(paths.vocab):
+
+        def of_query(q: int) -> list[BoundContent]:
             query = query_tables(paths, q)
             found = _found(paths, query, witness)
-            contents += _contents(paths, query, alive_pairs(shared, query), found)
-        return CertifiedSet(model.n_ctx, model.vocab, tuple(contents), two_sided=True)
+            return _contents(paths, query, alive_pairs(shared, query), found)
+
+        contents = tuple(chain.from_iterable(each_query(of_query, paths.vocab)))
+        return CertifiedSet(model.n_ctx, model.vocab, contents, two_sided=True)
 
     def unexplained_dimension(self, model: Model) -> int:
         """All five path tables: nothing is compressed."""

@@ -1,8 +1,8 @@
-"""Which outputs of a class to count together, and what to take off: planned on a sample. Trusted for nothing.
+"""Which outputs of a class to count together, and which to meet: planned on a sample. Trusted for nothing.
 
-Outputs are ordered by how often they fail. The first j get rows of their own, each less multiples of the
-outputs before it that help most; the rest is one group. Every j is tried on the sample, and the least
-estimate is taken. Where much is at stake, rows are then merged two by two.
+Outputs are ordered by how often they fail. The first j get rows of their own, each meeting the output before
+it, and as large a part of it, that leaves least to count on the sample; the rest is one group. Some j are
+tried, and the least estimate is taken.
 """
 
 from __future__ import annotations
@@ -15,21 +15,25 @@ from torch import Tensor
 
 from proofs.separable.groups import PARTS
 
-__all__ = ["ROW", "Plan", "Sample", "plan_class", "row_samples"]
+__all__ = ["ROW", "Meet", "Plan", "Sample", "plan_class"]
 
-ALONE: Final = 128
-"""Rows about one output, at most, in a class."""
-EARLIER: Final = 16
-"""Outputs of which multiples may be taken off."""
-PAIRS: Final = 4
-"""Multiples taken off a row, at most."""
-_MULTIPLES: Final = (2, 4, 7, 13, 26, 45, 64)
+CUTS: Final = (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192)
+"""Rows about one output that are tried."""
+EARLIER: Final = 32
+"""Outputs that a row may meet: those that fail most."""
+PARTNERS: Final = 3
+"""Of these, how many are tried for a row: those whose failing sequences leave least."""
+_COARSE: Final = (3, 6, 12, 24, 48, 64, 96, 192, 384, 768)
+_FINE: Final = (0.65, 0.75, 0.87, 1.15, 1.33, 1.5)
+"""Multiples (in 64ths) that are tried first, and then near the best of them."""
+_TRIED: Final = 512
+"""Failing sequences on which meets are tried, at most."""
 _MARGIN: Final = 0.1
 """A group counts as failing on a sequence when it comes as close as that, in standard deviations."""
 ROW: Final = 1e-9
 """What a row must save to be worth its work, as a share of all sequences."""
-MERGED: Final = 20
-"""The rows of which two may be merged: those that count most."""
+_WORTH: Final = 0.98
+"""What a meet must leave of the count of a row, to be worth its work."""
 
 
 @attrs.frozen(eq=False)
@@ -51,114 +55,102 @@ class Sample:
 
 
 @attrs.frozen
+class Meet:
+    """An earlier output, as a column, and the multiple of it in 64ths."""
+
+    column: int
+    multiple: int
+
+
+@attrs.frozen
 class Plan:
-    """Rows of one class: groups of columns, for each the (column, multiple) pairs that are taken off, and the
-    estimated share of the class that all rows count together.
+    """Rows of one class: groups of columns, for each what it meets, if anything, and the estimated share of
+    the class that all rows count together.
     """
 
     groups: list[list[int]]
-    less: list[list[tuple[int, int]]]
+    meets: list[Meet | None]
     estimate: float
 
 
-def _less(total: Tensor, earlier: Tensor, sample: Sample) -> tuple[Tensor, list[tuple[int, int]]]:
-    """What is best taken off a row with sums ``total [N]``, of outputs with sums ``earlier [N, E]``: the sums
-    that are left, and (column, multiple) pairs. One pair after the other, as long as it helps.
+@attrs.frozen(eq=False)
+class _Failing:
+    """The sequences of a sample that fail for some output, with their sums ``[N, X]``."""
+
+    terms: Tensor
+    sums: Tensor
+    weight: Tensor
+
+    def left(self, row: int, columns: Tensor, multiples: Tensor) -> Tensor:
+        """``[E, G]`` the share that a row counts beyond its meets with multiples of some columns."""
+        own = (self.sums[:, row] >= 0).nonzero()[:, 0]
+        weight = self.weight[own]
+        some = own[:_TRIED]
+        both = self.terms[some][:, :, columns, None] * multiples
+        met = torch.minimum(both, self.terms[some, :, row, None, None]).sum(1) >= 0
+        shared = torch.tensordot(weight[:_TRIED], met.float(), 1)
+        rest: Tensor = weight.sum() * (1 - shared / weight[:_TRIED].sum())
+        return rest
+
+    def best_meet(self, row: int, columns: Tensor) -> tuple[float, Meet]:
+        """What is left by the best meet of a row with one of some columns."""
+        coarse = torch.tensor(_COARSE)
+        least = self.left(row, columns, coarse / PARTS)
+        column, at = divmod(int(least.argmin()), len(coarse))
+        fine = (torch.tensor(_FINE) * _COARSE[at]).round().clamp(min=1)
+        nearby = self.left(row, columns[column : column + 1], fine / PARTS)[0]
+        better = int(nearby.argmin())
+        if float(nearby[better]) < float(least[column, at]):
+            return float(nearby[better]), Meet(int(columns[column]), int(fine[better]))
+        return float(least[column, at]), Meet(int(columns[column]), _COARSE[at])
+
+
+def _meets(sample: Sample, sums: Tensor, stake: float) -> tuple[Tensor, list[Meet | None]]:
+    """For the rows about one output, by column: what each counts, and the best meet of those that count more
+    than ``stake``.
     """
-    pairs = list[tuple[int, int]]()
-    multiples = torch.tensor(_MULTIPLES, dtype=total.dtype)[:, None] / PARTS
-    least = sample.share(total >= 0)
-    for _ in range(PAIRS if earlier.shape[1] else 0):
-        left = total[:, None, None] - multiples * earlier[:, None]
-        shares = sample.share(left >= 0).flatten()
-        best = int(shares.argmin())
-        if not bool(shares[best] < least):
-            break
-        multiple, column = divmod(best, earlier.shape[1])
-        least, total = shares[best], left[:, multiple, column]
-        pairs.append((column, _MULTIPLES[multiple]))
-    return total, pairs
+    added = sample.share(sums >= 0)
+    found: list[Meet | None] = [None] * len(added)
+    some = (sums >= 0).any(1)
+    failing = _Failing(sample.terms[some], sums[some], sample.weight[some])
+    fails = (failing.sums >= 0).float()
+    alone = (fails.T * failing.weight) @ (1 - fails[:, :EARLIER])  # [X, E]: fails for x and not for y
+    later = torch.arange(alone.shape[1]) >= torch.arange(len(alone))[:, None]
+    alone = alone.masked_fill(later, torch.inf)
+    for row in (added > stake).nonzero()[:, 0].tolist():
+        tried = alone[row].topk(min(PARTNERS, row, alone.shape[1]), largest=False)
+        if row and float(tried.values[0]) < _WORTH * float(added[row]):
+            least, meet = failing.best_meet(row, tried.indices)
+            if least < _WORTH * float(added[row]):
+                added[row], found[row] = least, meet
+    return added, found
 
 
-def _chain(sums: Tensor, sample: Sample, count: int) -> tuple[Tensor, list[list[tuple[int, int]]]]:
-    """What each of the first ``count`` outputs adds, and what is best taken off it."""
-    added = sample.share(sums[:, :count] >= 0)
-    less: list[list[tuple[int, int]]] = [[] for _ in range(count)]
-    for i in range(1, int((added > 0).sum())):
-        left, less[i] = _less(sums[:, i], sums[:, : min(i, EARLIER)], sample)
-        added[i] = sample.share(left >= 0)
-    return added, less
+def _rest(sample: Sample, cuts: list[int]) -> Tensor:
+    """For each cut j the share for which the group of the columns from the j-th on fails, or nearly so."""
+    parts = [sample.terms[:, :, a:b].amax(2) for a, b in zip(cuts, cuts[1:], strict=False)]
+    sums = torch.stack(parts[::-1]).cummax(0).values.sum(2).T  # [N, C]: the last group first
+    rest = sample.share(sums >= -_MARGIN * sums.std(0)).flip(0)
+    return torch.cat((rest, rest.new_zeros(1)))
 
 
-def plan_class(sample: Sample, share: float, *, thorough: bool) -> Plan:
-    """The cheapest number of single outputs before the group of the rest; then, if asked, rows are merged."""
+def plan_class(sample: Sample, share: float) -> Plan:
+    """The cheapest number of single outputs before the group of the rest."""
     sums = sample.terms.sum(1)
     spread = sums.std(0).clamp(min=1e-30)
     rank = sample.share(sums >= 0) + 1e-3 * sample.share(torch.sigmoid(8 * sums / spread))
     order = rank.argsort(descending=True, stable=True)
-    sums, terms = sums[:, order], sample.terms[:, :, order]
+    sums, sample = sums[:, order], attrs.evolve(sample, terms=sample.terms[:, :, order])
     size = len(order)
-    count = min(size, ALONE)
-    added, less = _chain(sums, sample, count)
-    tail = terms[:, :, count:].amax(2, keepdim=True) if count < size else terms[:, :, :0]
-    worst = torch.cat((terms[:, :, :count], tail), 2).flip(2).cummax(2).values.flip(2).sum(1)
-    rest = sample.share(worst >= -_MARGIN * worst.std(0))  # of the outputs from the j-th on
-    rest = torch.cat((rest, rest.new_zeros(1)))[: count + 1]
-    estimate = torch.cat((added.new_zeros(1), added.cumsum(0))) + rest
-    rows = torch.arange(count + 1) + (torch.arange(count + 1) < size)
+    added, meets = _meets(sample, sums, 10 * ROW / share)
+    cuts = [cut for cut in CUTS if cut < size] + [size]
+    estimate = torch.cat((added.new_zeros(1), added.cumsum(0)))[cuts] + _rest(sample, cuts)
+    rows = torch.tensor(cuts) + (torch.tensor(cuts) < size)
     best = int((estimate * share + ROW * rows).argmin())
-    columns = order.tolist()
-    groups, pairs = [[column] for column in columns[:best]], less[:best]
-    if best < size:
-        groups.append(sorted(columns[best:]))
-        pairs.append(_less(worst[:, best], sums[:, : min(best, EARLIER)], sample)[1])
-    named = [[(columns[column], multiple) for column, multiple in row] for row in pairs]
-    found = Plan(groups, named, min(1.0, float(estimate[best])))
-    return _merged(sample, found) if thorough else found
-
-
-def _merged(sample: Sample, plan: Plan) -> Plan:
-    """The plan with rows put together, the best two at a time, as long as that makes the estimate smaller.
-
-    A row that is put to an earlier one is covered earlier; what is taken off is searched anew at the end.
-    """
-    groups = [list(group) for group in plan.groups]
-    terms = row_samples(sample, Plan(groups, [[] for _ in groups], 1.0))
-    off = terms.sum(2) - row_samples(sample, plan).sum(2)  # what each row has taken off, [R, N]
-    parts, taken = list(terms), list(off)
-    while len(parts) > 1:
-        costs = torch.stack([sample.share(a.sum(1) - b >= 0) for a, b in zip(parts, taken, strict=True)])
-        largest = costs.argsort(descending=True)[:MERGED].sort().values.tolist()
-        best = (0.0, 0, 0)
-        for place, i in enumerate(largest):
-            for j in largest[place + 1 :]:
-                both = sample.share(torch.maximum(parts[i], parts[j]).sum(1) - taken[i] >= 0)
-                best = max(best, (float(costs[i] + costs[j] - both), i, j))
-        gain, i, j = best
-        if gain <= 0.0:
-            break
-        parts[i], groups[i] = torch.maximum(parts[i], parts[j]), sorted(groups[i] + groups[j])
-        del parts[j], groups[j], taken[j]
-    return _with_less(sample, groups, parts)
-
-
-def _with_less(sample: Sample, groups: list[list[int]], parts: list[Tensor]) -> Plan:
-    """The plan of these rows, with what is best taken off each."""
-    sums, covered, pairs, estimate = sample.terms.sum(1), list[int](), list[list[tuple[int, int]]](), 0.0
-    for group, part in zip(groups, parts, strict=True):
-        left, found = _less(part.sum(1), sums[:, covered[:EARLIER]], sample)
-        pairs.append([(covered[column], multiple) for column, multiple in found])
-        estimate += float(sample.share(left >= 0))
-        covered += group
-    return Plan(groups, pairs, min(1.0, estimate))
-
-
-def row_samples(sample: Sample, plan: Plan) -> Tensor:
-    """``[R, N, K]`` the terms of each row on the sample."""
-    out = []
-    for group, less in zip(plan.groups, plan.less, strict=True):
-        terms = sample.terms[:, :, group].amax(2)
-        for column, multiple in less:
-            terms = terms - multiple / PARTS * sample.terms[:, :, column]
-        out.append(terms)
-    return torch.stack(out)
+    columns, cut = order.tolist(), cuts[best]
+    groups = [[column] for column in columns[:cut]]
+    named = [meet and attrs.evolve(meet, column=columns[meet.column]) for meet in meets[:cut]]
+    if cut < size:
+        groups.append(sorted(columns[cut:]))
+        named.append(None)
+    return Plan(groups, named, min(1.0, float(estimate[best])))

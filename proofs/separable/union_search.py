@@ -2,11 +2,12 @@
 
 Class by class, sequences are drawn with tokens of much attention over-represented (their weights put that
 right), and the terms of all outputs that may fail are evaluated on them. `proofs.separable.union_plan` makes
-the rows; each gets as many bins as the sample says it needs.
+the rows; each gets as many bins as the sample says it needs (`proofs.separable.union_bins`).
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 import attrs
@@ -15,27 +16,19 @@ from torch import Tensor
 
 from proofs.model import Model
 from proofs.paths import Paths, path_tables
-from proofs.separable.alive import alive_pairs, pruner
-from proofs.separable.groups import Rows, row_blocks, row_terms
-from proofs.separable.numerator import Query, class_worst, query_tables
-from proofs.separable.union_plan import ROW, Plan, Sample, plan_class, row_samples
+from proofs.separable.alive import Pruner, alive_pairs, pruner
+from proofs.separable.groups import NONE, Rows
+from proofs.separable.numerator import Query, query_tables
+from proofs.separable.queries import each_query
+from proofs.separable.union_bins import OFFSET, class_widths
+from proofs.separable.union_plan import Plan, Sample, plan_class
 
 __all__ = ["plan_rows"]
 
-BINS: Final = (32, 64, 128, 256, 512, 1024, 2048)
-"""Numbers of bins between 0 and the worst case of a row that are tried on the sample, the least first."""
-_FREE: Final = 8192
-"""Bins at most between 0 and the worst case where m need not occur, which an auditor counts with."""
-_INEXACT: Final = 0.04
-"""Share by which bins may make the count of a row larger."""
-_OFFSET: Final = 0.06
-"""In widths."""
-SAMPLES: Final = (256, 1024, 4096)
+SAMPLES: Final = (512, 2048)
 """Sizes of the samples of a class, one after the other as long as much is at stake."""
-_STAKE: Final = (2e-7, 2e-6, 0.0)
+_STAKE: Final = (5e-7, 0.0)
 """A class that loses this share of all sequences gets the next larger sample."""
-_FOR_BINS: Final = 1024
-"""Sequences on which bins are tried, at most."""
 HOT: Final = 1.2
 """Tokens of much attention in a sequence, about, beyond those that are there by chance."""
 _DROPPED: Final = 3e-5
@@ -105,71 +98,75 @@ class _Class:
     x: Tensor
 
 
-def _sample(of: _Class, count: int, generator: torch.Generator) -> Sample:
-    tables, query, m, x = of.tables, of.query, of.m, of.x
-    tokens, weight = _draw(query, m, (count, tables.position.shape[0]), generator)
+def _numerators(of: _Class) -> tuple[Tensor, Tensor]:
+    """``[T, X]`` and ``[K, X]``: their sums are the numerators g of every token up to m and position."""
+    tables, q, m, x = of.tables, of.query.q, of.m, of.x
+    direct = tables.direct[q, x] - tables.direct[q, m]
     token = tables.token[: m + 1, x] - tables.token[: m + 1, m, None]
-    direct = tables.direct[query.q, x] - tables.direct[query.q, m]
-    place = tables.position[:, x] - tables.position[:, m, None] + direct
+    return token, tables.position[:, x] - tables.position[:, m, None] + direct
+
+
+def _sample(of: _Class, count: int, generator: torch.Generator) -> Sample:
+    tables, query, m = of.tables, of.query, of.m
+    tokens, weight = _draw(query, m, (count, tables.position.shape[0]), generator)
+    token, place = _numerators(of)
     attention = (query.weight_upper[m - query.q, tokens] * query.position_upper).float()
     return Sample((token[tokens] + place) * attention[:, :, None], weight)
 
 
-def _bins(sample: Tensor, weight: Tensor, worst: Tensor, share: float) -> Tensor:
-    """``[R]`` the least numbers of bins with which the counts of rows on the sample are hardly larger."""
-    tried = torch.tensor(BINS, dtype=torch.float32)
-    width = (worst[:, None].float() / tried).clamp(min=1e-30)[:, :, None, None]  # [R, B, 1, 1]
-    others, asked = sample[:, None, :, :-1], sample[:, None, :, -1]
-    up = ((others - _OFFSET * width) / width).ceil().sum(3)
-    need = (-asked / width[..., 0] - others.shape[3] * _OFFSET).ceil()
-    estimate = ((up >= need) * weight).sum(2) * share
-    exact = ((sample.sum(2) >= 0) * weight).sum(1) * share
-    fine = estimate <= (exact * (1 + _INEXACT) + ROW)[:, None]
-    fine[:, -1] = True
-    return tried[fine.float().argmax(1)]
+def _terms(of: _Class) -> Tensor:
+    """``[K, T, X]`` the terms of every position, token up to m and output that may fail."""
+    query, m = of.query, of.m
+    token, place = _numerators(of)
+    attention = query.weight_upper[m - query.q, : m + 1] * query.position_upper[:, None]
+    return (token + place[:, None]) * attention.float()[:, :, None]
 
 
 def _planned(of: _Class, share: float, generator: torch.Generator) -> tuple[Sample, Plan]:
     """A plan for a class, with a larger sample where much is at stake."""
     for count, stake in zip(SAMPLES, _STAKE, strict=True):
         sample = _sample(of, count, generator)
-        plan = plan_class(sample, share, thorough=count > SAMPLES[0])
+        plan = plan_class(sample, share)
         if plan.estimate * share < stake:
             break
     return sample, plan
 
 
+@attrs.frozen(eq=False)
+class _Search:
+    """What all queries share."""
+
+    paths: Paths
+    pruner: Pruner
+    tables: _Tables
+    shares: Tensor
+    kept: Tensor
+
+
+def _plan_query(shared: _Search, q: int) -> tuple[Rows, Tensor]:
+    """The rows of one query, and their widths."""
+    generator = torch.Generator().manual_seed(q)
+    query = query_tables(shared.paths, q)
+    m, x = alive_pairs(shared.pruner, query)
+    chosen, widths = _Collected(), [torch.zeros(0, dtype=torch.float64)]
+    for maximum in m.unique().tolist():
+        if bool(shared.kept[q, maximum]):
+            of = _Class(shared.tables, query, maximum, x[m == maximum])
+            share = float(shared.shares[q, maximum])
+            sample, plan = _planned(of, share, generator)
+            chosen.add(maximum, of.x.tolist(), plan)
+            widths.append(class_widths(sample, plan, _terms(of), share, q))
+    return chosen.rows(q), torch.cat(widths)
+
+
 def plan_rows(model: Model) -> tuple[Rows, Tensor, Tensor]:
     """Rows, widths and offsets."""
     paths = path_tables(model)
-    shared, tables = pruner(paths), _tables(paths)
     vocab, k = model.vocab, model.n_ctx
-    shares, kept = class_shares(vocab, k), _worth_it(vocab, k)
-    generator = torch.Generator().manual_seed(0)
-    found, widths = list[Rows](), [torch.zeros(0, dtype=torch.float64)]
-    for q in range(vocab):
-        query = query_tables(paths, q)
-        m, x = alive_pairs(shared, query)
-        chosen, samples = _Collected(), list[tuple[Tensor, Tensor, float]]()
-        for maximum in m.unique().tolist():
-            if bool(kept[q, maximum]):
-                of, share = _Class(tables, query, maximum, x[m == maximum]), float(shares[q, maximum])
-                sample, plan = _planned(of, share, generator)
-                chosen.add(maximum, of.x.tolist(), plan)
-                few = sample.first(_FOR_BINS)
-                samples.append((row_samples(few, plan), few.weight, share))
-        rows = chosen.rows(q)
-        found.append(rows)
-        if len(rows.q):
-            terms = [row_terms(paths, query, block) for block in row_blocks(paths, rows)]
-            worst = torch.cat([class_worst(block, q).abs() for block in terms])
-            free = torch.cat([block.upper.amax(2).sum(1) + block.query_upper for block in terms])
-            parts = worst.split([len(part) for part, _, _ in samples])
-            bins = [_bins(*part[:2], most, part[2]) for part, most in zip(samples, parts, strict=True)]
-            width = torch.maximum(worst / torch.cat(bins), free / _FREE)
-            widths.append(width.nan_to_num(nan=1.0).clamp(1e-290, 1e290))
-    width = torch.cat(widths)
-    return _joined(found), width, _OFFSET * width
+    shared = _Search(paths, pruner(paths), _tables(paths), class_shares(vocab, k), _worth_it(vocab, k))
+    found = list(each_query(partial(_plan_query, shared), vocab))
+    width = torch.cat([width for _, width in found])
+    return _joined([rows for rows, _ in found]), width, OFFSET * width
 
 
 @attrs.define
@@ -177,31 +174,32 @@ class _Collected:
     """The rows of one query, as they come."""
 
     m: list[int] = attrs.field(factory=list)
+    earlier: list[int] = attrs.field(factory=list)
+    meet: list[int] = attrs.field(factory=list)
     output: list[tuple[int, int]] = attrs.field(factory=list)
-    less: list[tuple[int, int, int]] = attrs.field(factory=list)
 
     def add(self, m: int, outputs: list[int], plan: Plan) -> None:
         """The rows of one class, whose plan is in columns of ``outputs``."""
-        for group, less in zip(plan.groups, plan.less, strict=True):
-            row = len(self.m)
+        for group, meet in zip(plan.groups, plan.meets, strict=True):
+            self.output += [(len(self.m), outputs[column]) for column in group]
             self.m.append(m)
-            self.output += [(row, outputs[column]) for column in group]
-            self.less += [(row, outputs[column], multiple) for column, multiple in less]
+            self.earlier.append(NONE if meet is None else outputs[meet.column])
+            self.meet.append(0 if meet is None else meet.multiple)
 
     def rows(self, q: int) -> Rows:
         """All of them."""
-        m = torch.tensor(self.m, dtype=torch.int64)
+        integers = (torch.tensor(part, dtype=torch.int64) for part in (self.m, self.earlier, self.meet))
+        m, earlier, meet = integers
         output = torch.tensor(self.output, dtype=torch.int64).reshape(-1, 2)
-        less = torch.tensor(self.less, dtype=torch.int64).reshape(-1, 3)
-        columns = (column.contiguous() for column in (*output.unbind(1), *less.unbind(1)))
-        return Rows(torch.full_like(m, q), m, *columns)
+        places = (part.contiguous() for part in output.unbind(1))
+        return Rows(torch.full_like(m, q), m, earlier, meet, *places)
 
 
 def _joined(parts: list[Rows]) -> Rows:
     """Rows of several queries, in order."""
     start = torch.tensor([0, *(len(part.q) for part in parts)]).cumsum(0).tolist()
     moved = [
-        attrs.evolve(part, output_row=part.output_row + first, less_row=part.less_row + first)
+        attrs.evolve(part, output_row=part.output_row + first)
         for part, first in zip(parts, start, strict=False)
     ]
     names = [field.name for field in attrs.fields(Rows)]

@@ -1,4 +1,4 @@
-"""``separable-union`` against exhaustive enumeration, adversarial groups, multiples and bins included."""
+"""``separable-union`` against exhaustive enumeration, adversarial groups, meets and bins included."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import attrs
 import pytest
 import torch
 
+from certkit import cost
 from certkit.certificate import Bound, BoundContent, CertifiedSet
 from proofs.model import Model
 from proofs.paths import path_tables
-from proofs.separable import groups
+from proofs.separable import groups, union
 from proofs.separable.alive import alive_pairs, pruner
-from proofs.separable.groups import Rows, row_terms
-from proofs.separable.numerator import query_tables, terms_of
+from proofs.separable.count import Binned
+from proofs.separable.groups import NONE, Rows, meet_terms, row_terms
+from proofs.separable.numerator import Terms, query_tables, terms_of
 from proofs.separable.union import SeparableUnion, UnionWitness
 from proofs.witness import WitnessError, witness_from_json, witness_to_json
 from tests.separable.classes import ClassTruth, check_certified, some_model
@@ -23,31 +25,32 @@ from tests.support.models import Kind, Sizes, tiny_model
 
 UNION = SeparableUnion()
 
+Listed = tuple[int, int, list[int], tuple[int, int] | None]
 
-def columns(rows: list[tuple[int, int, list[int], list[tuple[int, int]]]]) -> Rows:
-    """Rows ``(q, m, outputs, less)`` as tensors."""
-    q, m = ([row[place] for row in rows] for place in (0, 1))
-    output = [(i, x) for i, row in enumerate(rows) for x in row[2]]
-    less = [(i, y, k) for i, row in enumerate(rows) for y, k in row[3]]
-    tensor = torch.tensor(output, dtype=torch.int64).reshape(-1, 2)
-    taken = torch.tensor(less, dtype=torch.int64).reshape(-1, 3)
-    flat = (part.contiguous() for part in (*tensor.unbind(1), *taken.unbind(1)))
-    return Rows(torch.tensor(q, dtype=torch.int64), torch.tensor(m, dtype=torch.int64), *flat)
+
+def columns(rows: list[Listed]) -> Rows:
+    """Rows ``(q, m, outputs, (y, k) or None)`` as tensors."""
+    pairs = [(NONE, 0) if row[3] is None else row[3] for row in rows]
+    of_rows = torch.tensor([(q, m, *pair) for (q, m, _, _), pair in zip(rows, pairs, strict=True)])
+    output = torch.tensor([(i, x) for i, row in enumerate(rows) for x in row[2]], dtype=torch.int64)
+    flat = (*of_rows.to(torch.int64).reshape(-1, 4).unbind(1), *output.reshape(-1, 2).unbind(1))
+    return Rows(*(part.contiguous() for part in flat))
 
 
 def adversarial(model: Model, seed: int) -> UnionWitness:
-    """All outputs of every class in random groups, with random multiples taken off, and random bins."""
+    """All outputs of every class in random groups, with random meets and random bins."""
     rng = random.Random(seed)
-    rows = []
+    rows: list[Listed] = []
     for q in range(model.vocab):
         for m in range(q, model.vocab if model.n_ctx > 1 else q + 1):
             left, before = [x for x in range(model.vocab) if x != m], list[int]()
             rng.shuffle(left)
             while left:
-                size = rng.randint(1, len(left))
+                size = rng.choice([1, 1, rng.randint(1, len(left))])
                 group, left = sorted(left[:size]), left[size:]
-                some = rng.sample(before, rng.randint(0, min(2, len(before))))
-                rows.append((q, m, group, [(y, rng.choice([1, 13, 64, 500])) for y in some]))
+                meets = bool(before) and size == 1 and rng.random() < 0.8
+                meet = (rng.choice(before), rng.choice([1, 13, 64, 100, 500])) if meets else None
+                rows.append((q, m, group, meet))
                 before += group
     width = torch.tensor([0.01 * math.exp(rng.gauss(0, 2)) for _ in rows], dtype=torch.float64)
     offset = width * torch.tensor([rng.choice([0.0, 0.06, -1.0, 3.0]) for _ in rows], dtype=torch.float64)
@@ -82,21 +85,69 @@ def test_terms_are_above_those_of_every_output(seed: int) -> None:
         rows, _ = witness.rows.of_query(q)
         if not len(rows.q):
             continue
-        terms, less = row_terms(paths, query, rows), rows.less_of()
+        terms = row_terms(paths, query, rows)
         for row, outputs in enumerate(rows.outputs_of()):
             m = rows.m[row : row + 1]
-            for x in outputs if not less[row] else ():
+            for x in outputs:
                 least = -terms_of(paths, query, m, torch.tensor([x]), sign=-1).upper[0]
                 there = slice(0, int(m) + 1)
                 assert bool((terms.upper[row][:, there] >= least[:, there]).all())
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_meets_are_below_both_outputs(seed: int) -> None:
+    model = some_model(seed)
+    witness, paths = adversarial(model, seed), path_tables(model)
+    for q in range(model.vocab):
+        query = query_tables(paths, q)
+        rows, _ = witness.rows.of_query(q)
+        met = (rows.meet > 0).nonzero()[:, 0]
+        if not len(met):
+            continue
+        own, other = meet_terms(paths, query, rows, met)
+        part = rows.meet[met].double() / 64
+        x = torch.tensor([rows.outputs_of()[row][0] for row in met.tolist()])
+        for found, tokens, scale in ((own, x, torch.ones_like(part)), (other, rows.earlier[met], part)):
+            most = terms_of(paths, query, rows.m[met], tokens).upper
+            there = torch.isfinite(most)
+            assert bool((-found.upper <= scale[:, None, None] * most + 1e-300)[there].all())
+            assert torch.equal(there, torch.isfinite(found.upper))
+
+
+def test_a_meet_never_makes_a_row_count_more() -> None:
+    for seed in range(20):
+        model = some_model(seed)
+        witness = adversarial(model, seed)
+        alone = attrs.evolve(
+            witness.rows,
+            earlier=torch.full_like(witness.rows.earlier, NONE),
+            meet=torch.zeros_like(witness.rows.meet),
+        )
+        without = UNION.verify(model, attrs.evolve(witness, rows=alone))
+        assert without.correct_at_least <= UNION.verify(model, witness).correct_at_least
+
+
+def test_several_processes_find_the_same() -> None:
+    model = some_model(3)
+    witness = UNION.search(model)
+    found = []
+    before = torch.get_num_threads()
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        try:
+            with cost.counting() as spent:
+                found.append((witness_to_json(UNION.search(model)), UNION.verify(model, witness), spent))
+        finally:
+            torch.set_num_threads(before)
+    assert found[0] == found[1]
+
+
 def test_the_enclosure_closes_as_bins_get_finer() -> None:
     model = tiny_model(Kind.SKILLED, Sizes(4, 3), 7)
-    truth, singles = ClassTruth(model), []
+    truth, singles = ClassTruth(model), list[Listed]()
     for q in range(4):
         for m in range(q, 4):
-            singles += [(q, m, [x], []) for x in range(4) if x != m]
+            singles += [(q, m, [x], None) for x in range(4) if x != m]
     gaps = []
     for width in (1.0, 1e-2, 1e-4):
         wide = torch.full((len(singles),), width, dtype=torch.float64)
@@ -121,19 +172,21 @@ def test_bad_bins_are_refused(name: str, value: float) -> None:
         UNION.verify(model, attrs.evolve(witness, **{name: bad}))
 
 
-BAD_ROWS = {
-    "m below q": [(2, 1, [0], [])],
-    "classes out of order": [(1, 1, [0], []), (0, 1, [0], [])],
-    "the maximum": [(0, 1, [1], [])],
-    "an output twice": [(0, 1, [0, 2], []), (0, 1, [2], [])],
-    "outputs out of order": [(0, 1, [2, 0], [])],
-    "no output": [(0, 1, [], []), (0, 1, [2], [])],
-    "no such output": [(0, 1, [4], [])],
-    "taken off before it is covered": [(0, 1, [0], [(2, 5)]), (0, 1, [2], [])],
-    "taken off itself": [(0, 1, [0], [(0, 5)])],
-    "taken off, of another class": [(0, 1, [0], []), (0, 2, [1], [(0, 5)])],
-    "a negative multiple": [(0, 1, [0], []), (0, 1, [2], [(0, -5)])],
-    "a multiple of 0": [(0, 1, [0], []), (0, 1, [2], [(0, 0)])],
+BAD_ROWS: dict[str, list[Listed]] = {
+    "m below q": [(2, 1, [0], None)],
+    "classes out of order": [(1, 1, [0], None), (0, 1, [0], None)],
+    "the maximum": [(0, 1, [1], None)],
+    "an output twice": [(0, 1, [0, 2], None), (0, 1, [2], None)],
+    "outputs out of order": [(0, 1, [2, 0], None)],
+    "no output": [(0, 1, [], None), (0, 1, [2], None)],
+    "no such output": [(0, 1, [4], None)],
+    "met before it is covered": [(0, 1, [0], (2, 5)), (0, 1, [2], None)],
+    "meets itself": [(0, 1, [0], (0, 5))],
+    "meets an output of another class": [(0, 1, [0], None), (0, 2, [1], (0, 5))],
+    "a negative multiple": [(0, 1, [0], None), (0, 1, [2], (0, -5))],
+    "a multiple of 0": [(0, 1, [0], None), (0, 1, [2], (0, 0))],
+    "a multiple of nothing": [(0, 1, [0], None), (0, 1, [2], (NONE, 5))],
+    "a group that meets": [(0, 1, [0], None), (0, 1, [2, 3], (0, 5))],
 }
 
 
@@ -158,10 +211,10 @@ def test_a_missing_row_costs_its_class() -> None:
     assert (q, m) not in {(entry.q, entry.m) for entry in certified.entries}
 
 
-def listed(rows: Rows) -> list[tuple[int, int, list[int], list[tuple[int, int]]]]:
+def listed(rows: Rows) -> list[Listed]:
     """The inverse of `columns`."""
-    parts = zip(rows.q.tolist(), rows.m.tolist(), rows.outputs_of(), rows.less_of(), strict=True)
-    return [(q, m, list(outputs), less) for q, m, outputs, less in parts]
+    parts = zip(rows.q.tolist(), rows.m.tolist(), rows.outputs_of(), rows.meets_of(), strict=True)
+    return [(q, m, list(outputs), meet) for q, m, outputs, meet in parts]
 
 
 def test_witness_survives_paper() -> None:
@@ -170,7 +223,7 @@ def test_witness_survives_paper() -> None:
     assert UNION.verify(model, again) == UNION.verify(model, witness)
 
 
-def unsound_somewhere(monkeypatch: pytest.MonkeyPatch) -> bool:
+def unsound_somewhere() -> bool:
     """Whether some tiny model is certified wrongly."""
     for seed in range(60):
         model = some_model(seed, kinds=(Kind.SKILLED, Kind.GAUSSIAN))
@@ -181,26 +234,54 @@ def unsound_somewhere(monkeypatch: pytest.MonkeyPatch) -> bool:
     return False
 
 
-def test_taking_off_what_is_not_covered_is_seen_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With rows in reverse, multiples of outputs are taken off that no earlier row covers."""
+def test_it_is_sound_where_its_mutants_are_not() -> None:
+    assert not unsound_somewhere()
+
+
+def test_a_meet_with_what_is_not_covered_is_seen_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With rows in reverse, sequences are taken off that no earlier row counts."""
     model = tiny_model(Kind.SKILLED, Sizes(4, 3), 7)
     truth = ClassTruth(model)
     monkeypatch.setattr(Rows, "_check_order", lambda self, vocab: None)
     monkeypatch.setattr(BoundContent, "__attrs_post_init__", lambda self: None)
     wrong = 0
-    for y in range(4):
-        for q in range(4):
-            for m in range(q, 4):
-                others = [x for x in range(4) if x not in (m, y)]
-                if y == m:
-                    continue
-                rows = columns([(q, m, others, [(y, 64)]), (q, m, [y], [])])
-                width = torch.full((2,), 1e-3, dtype=torch.float64)
-                try:
-                    check_certified(UNION.verify(model, UnionWitness(rows, width, 0 * width)), truth)
-                except AssertionError:
-                    wrong += 1
+    for q in range(4):
+        for m in range(q, 4):
+            others = [x for x in range(4) if x != m]
+            rows = columns([(q, m, [x], (others[i - 1], 64)) for i, x in enumerate(others)])
+            width = torch.full((3,), 1e-3, dtype=torch.float64)
+            try:
+                check_certified(UNION.verify(model, UnionWitness(rows, width, 0 * width)), truth)
+            except AssertionError:
+                wrong += 1
     assert wrong > 0
+
+
+def test_meeting_the_larger_of_two_is_seen_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    def larger(self: Binned, other: Binned) -> Binned:
+        return Binned(torch.maximum(self.values, other.values), torch.maximum(self.least, other.least))
+
+    monkeypatch.setattr(Binned, "meet", larger)
+    assert unsound_somewhere()
+
+
+def test_meeting_the_smaller_need_is_seen_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    def sooner(self: Binned, other: Binned) -> Binned:
+        return Binned(torch.minimum(self.values, other.values), torch.minimum(self.least, other.least))
+
+    monkeypatch.setattr(Binned, "meet", sooner)
+    assert unsound_somewhere()
+
+
+def test_a_meet_rounded_the_wrong_way_is_seen_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = union.binned_down
+
+    def upward(negated: Terms, width: torch.Tensor, offset: torch.Tensor) -> Binned:
+        binned = honest(negated, width, offset)
+        return Binned(binned.values + 1, binned.least)
+
+    monkeypatch.setattr(union, "binned_down", upward)
+    assert unsound_somewhere()
 
 
 def test_without_the_maximum_over_the_group_it_is_seen_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,19 +289,15 @@ def test_without_the_maximum_over_the_group_it_is_seen_to_fail(monkeypatch: pyte
 
     def least(paths: groups.Paths, q: int, rows: Rows) -> torch.Tensor:
         first = torch.searchsorted(rows.output_row, torch.arange(len(rows.q)))
-        return honest(
-            paths,
-            q,
-            attrs.evolve(rows, output_row=torch.arange(len(rows.q)), output=rows.output[first]),
-        )
+        alone = attrs.evolve(rows, output_row=torch.arange(len(rows.q)), output=rows.output[first])
+        return honest(paths, q, alone)
 
-    assert not unsound_somewhere(monkeypatch)
     monkeypatch.setattr(groups, "_numerators", least)
-    assert unsound_somewhere(monkeypatch)
+    assert unsound_somewhere()
 
 
 def test_content_counts_bounds() -> None:
-    bounds = (Bound((0,), (), (1.0, 0.0), 2, 1), Bound((1, 3), ((0, 5),), (0.5,), 3))
+    bounds = (Bound((0,), None, 1.0, 0.0, 2, 1), Bound((1,), (0, 5), 0.5, 0.0, 3))
     certified = CertifiedSet(3, 4, (BoundContent(2, 2, 0.0, bounds),), two_sided=True)
     assert certified.correct_at_least == 9 - 5
     assert certified.correct_at_most == 64 - 1
