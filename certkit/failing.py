@@ -1,8 +1,8 @@
 """Content that bounds how many sequences of a class (q, m) fail, from above and perhaps from below.
 
 A wrong token x is in some row, or never fails in the class: it never has ``logit[x] ≥ logit[m]`` there. Tails
-and counts are about one token each. Bounds are about groups of tokens, and may take off what earlier rows
-cover; ``docs/reference/certificate-format.md`` defines and proves all three.
+and counts are about one token each. Bounds are counts for groups of tokens, and may leave out what fails for
+a token of an earlier bound; ``docs/reference/certificate-format.md`` defines and proves all three.
 """
 
 from __future__ import annotations
@@ -106,42 +106,35 @@ def _check_rows(rows: Sequence[Tail] | Sequence[Count], m: int) -> None:
         previous = row.x
 
 
-def _positive_zeros(numbers: Sequence[float]) -> tuple[float, ...]:
-    return tuple(map(positive_zero, numbers))
-
-
 @attrs.frozen
 class Bound:
     """At most `failing_at_most` sequences fail for one of `outputs` and for no output of an earlier bound.
 
-    `numbers` are ``(multiplier,)`` for a tail or ``(width, offset)`` for a count. The terms bounded are, for
-    each position and token, the largest f of the outputs, less ``k/64`` of the f of y for each (y, k) in
-    `less`; every such y is an output of an earlier bound. `failing_at_least` sequences fail, which only a
-    count of one output with nothing taken off can say.
+    They are counted in bins of `width` and `offset`, as in a `Count`, with the largest term of the outputs
+    for each position and token. With a `meet` (y, k), where y is an output of an earlier bound, sequences are
+    left out that fail for y, as ``k/64`` of its terms show in the same bins. `failing_at_least` sequences
+    fail; only a bound of one output without a meet can say so.
     """
 
     outputs: tuple[int, ...]
-    less: tuple[tuple[int, int], ...]
-    numbers: tuple[float, ...] = attrs.field(converter=_positive_zeros)
+    meet: tuple[int, int] | None
+    width: float
+    offset: float = attrs.field(converter=positive_zero)
     failing_at_most: int
     failing_at_least: int = 0
 
     def __attrs_post_init__(self) -> None:
-        for x in (*self.outputs, *(y for y, _ in self.less)):
+        for x in self.outputs:
             check_int(x, "x", 0)
-        for _, k in self.less:
-            check_int(k, "less", 1)
         if not self.outputs or any(a >= b for a, b in pairwise(self.outputs)):
             raise ValueError(f"outputs={self.outputs} must be tokens in increasing order")
-        if len(self.numbers) == 1:
-            Tail(0, self.numbers[0], self.failing_at_most)
-            check_int(self.failing_at_least, "failing_at_least", 0, 0)
-        elif len(self.numbers) == 2:
-            Count(0, *self.numbers, self.failing_at_most, self.failing_at_least)
-        else:
-            raise ValueError(f"numbers={self.numbers} must be (multiplier,) or (width, offset)")
-        if self.failing_at_least and (len(self.outputs) > 1 or self.less):
-            raise ValueError(f"failing_at_least={self.failing_at_least} needs one output and nothing less")
+        if self.meet is not None:
+            y, multiple = self.meet
+            check_int(y, "meet", 0)
+            check_int(multiple, "multiple of a meet", 1)
+        Count(0, self.width, self.offset, self.failing_at_most, self.failing_at_least)
+        if self.failing_at_least and (len(self.outputs) > 1 or self.meet is not None):
+            raise ValueError(f"failing_at_least={self.failing_at_least} needs one output and no meet")
 
 
 @attrs.frozen
@@ -229,8 +222,8 @@ class BoundContent:
         for bound in self.bounds:
             if before & set(bound.outputs) or self.m in bound.outputs:
                 raise ValueError(f"outputs={bound.outputs} must not occur before, nor hold m={self.m}")
-            if any(y not in before for y, _ in bound.less):
-                raise ValueError(f"less={bound.less} must be outputs of earlier bounds")
+            if bound.meet is not None and bound.meet[0] not in before:
+                raise ValueError(f"meet={bound.meet} must be with an output of an earlier bound")
             before.update(bound.outputs)
 
     def check(self, k: int, vocab: int) -> None:

@@ -158,9 +158,9 @@ def _encode_entry(entry: Content) -> Json:
 
 
 def _encode_bound(bound: Bound) -> Json:
-    numbers = [dyadic(number) for number in bound.numbers]
+    numbers = [dyadic(bound.width), dyadic(bound.offset)]
     claim = [wide_int(bound.failing_at_most), wide_int(bound.failing_at_least)]
-    return [bound.outputs, bound.less, numbers, *claim]
+    return [bound.outputs, bound.meet or [], *numbers, *claim]
 
 
 def _encode_sets(entry: SetContent) -> Json:
@@ -332,12 +332,12 @@ def _decode_count(row: Any) -> Count:
 
 
 def _decode_bound(row: Any) -> Bound:
-    names = ("outputs", "less", "numbers", "failing_at_most", "failing_at_least")
-    outputs, less, numbers, most, least = _row(row, *names)
-    pairs = tuple(tuple(_row(pair, "y", "k")) for pair in list_of(less, "less"))
-    reals = tuple(real_of(number, "number") for number in list_of(numbers, "numbers"))
+    names = ("outputs", "meet", "width", "offset", "failing_at_most", "failing_at_least")
+    outputs, meet, width, offset, most, least = _row(row, *names)
+    met = (*_row(meet, "y", "k"),) if list_of(meet, "meet") else None
+    reals = real_of(width, "width"), real_of(offset, "offset")
     claim = wide_of(most, "failing_at_most"), wide_of(least, "failing_at_least")
-    return Bound(tuple(list_of(outputs, "outputs")), pairs, reals, *claim)
+    return Bound(tuple(list_of(outputs, "outputs")), met, *reals, *claim)
 
 
 def _row(value: Any, *names: str) -> Sequence[Any]:

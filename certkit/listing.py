@@ -90,10 +90,10 @@ def content_records(content: CertifiedSet, task: Task | None = None) -> Iterator
 
     Cells ``{q, m, n, allowed, count}``, boxes ``{q, m, positions, contains_max, count}``, tails
     ``{q, m, x, c, lambda, failing_at_most}``, counts ``{q, m, x, c, width, offset, failing_at_most,
-    failing_at_least}``, bounds the same with a list xs for x and pairs less. Token sets are lists, reals
-    ``float.hex``, integers beyond 2⁵³ strings. A class in which nothing can fail is one box; a class that
-    certifies no sequence has no line. Hence the claim is the sum of the counts plus, for each class with
-    tails, counts or bounds, its size minus its `failing_at_most`.
+    failing_at_least}``, bounds the same with a list xs for x and a pair meet. Token sets are
+    lists, reals ``float.hex``, integers beyond 2⁵³ strings. A class in which nothing can fail is one box; a
+    class that certifies no sequence has no line. Hence the claim is the sum of the counts plus, for each
+    class with tails, counts or bounds, its size minus its `failing_at_most`.
     """
     for entry in content.entries:
         for record in _class_records(entry, content.k):
@@ -112,8 +112,8 @@ def _named(name: str, value: Any, task: Task) -> object:
         return task.logits[value]
     if name == "xs":
         return [task.logits[x] for x in value]
-    if name == "less":
-        return [[task.logits[y], k] for y, k in value]
+    if name == "meet":
+        return [task.logits[value[0]], value[1]] if value else []
     if name == "allowed":
         return sorted(task.tokens(value))
     if name == "positions":
@@ -172,14 +172,14 @@ def _tail_records(entry: TailContent) -> Iterator[Record]:
 
 def _bound_records(entry: BoundContent) -> Iterator[Record]:
     for bound in entry.bounds:
-        names = ("lambda",) if len(bound.numbers) == 1 else ("width", "offset")
         yield {
             "q": entry.q,
             "m": entry.m,
             "xs": list(bound.outputs),
-            "less": [list(pair) for pair in bound.less],
+            "meet": list(bound.meet or ()),
             "c": dyadic(entry.shift),
-            **dict(zip(names, map(dyadic, bound.numbers), strict=True)),
+            "width": dyadic(bound.width),
+            "offset": dyadic(bound.offset),
             "failing_at_most": wide_int(bound.failing_at_most),
             "failing_at_least": wide_int(bound.failing_at_least),
         }

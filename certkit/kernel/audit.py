@@ -10,12 +10,11 @@ from multiprocessing import Pool
 from typing import NamedTuple
 
 from certkit.kernel.counting import check_entry, contribution
-from certkit.kernel.counts import check_count
 from certkit.kernel.execution import Execution
 from certkit.kernel.model import Model
 from certkit.kernel.reader import Entry, Statement, Task, read_certificate
+from certkit.kernel.rows import check_row
 from certkit.kernel.sets import PRECISIONS, SetRule, never_fails
-from certkit.kernel.tails import check_tail
 from certkit.kernel.verdict import Finding, Verdict, kernel_sha256
 from certkit.kernel.weights import read_weights, renamed
 
@@ -110,7 +109,6 @@ def decide(model: Model, entry: Entry, confirm: bool) -> Outcome:
             bits = rule.bits
         else:
             for row in entry.rows:
-                check_row = check_tail if len(row.numbers) == 1 else check_count
                 bits = max(bits, check_row(model, entry, row))
             covered = {entry.m}.union(*((row.x, *row.others) for row in entry.rows))
             for x in set(range(model.vocab)) - covered:

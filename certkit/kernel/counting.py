@@ -48,8 +48,8 @@ def check_entry(entry: Entry, k: int, vocab: int) -> None:
         rising = all(a < b for a, b in pairwise((last, *tokens, vocab)))
         new = rising and m not in tokens and covered.isdisjoint(tokens)
         _need(new, entry, "range", "x =", *tokens, "is m, no token, out of order or there twice")
-        known = all(y in covered and k > 0 for y, k in row.less)
-        _need(known, entry, "range", "x =", row.x, "less what no earlier row is about")
+        known = covered.issuperset(row.meet[:1])
+        _need(known, entry, "range", "x =", row.x, "meets no earlier row by", *row.meet)
         _check_row(entry, row)
         covered.update(tokens)
         last = row.x if entry.kind != "bounds" else -1
@@ -123,25 +123,18 @@ def _check_boxes_disjoint(entry: Entry, k: int) -> None:
 
 
 def _check_row(entry: Entry, row: Row) -> None:
+    def need(condition: bool, *where: object) -> None:
+        _need(condition, entry, "range", "x =", row.x, *where)
+
     most, least = row.failing_at_most, row.failing_at_least
-    _need(0 <= least <= most, entry, "range", "x =", row.x, "failing between", least, most)
-    alone = len(row.numbers) == 2 and not row.others and not row.less
-    _need(
-        least == 0 or alone,
-        entry,
-        "range",
-        "x =",
-        row.x,
-        "failing at least",
-        least,
-        "is for single tokens by counts",
-    )
-    if len(row.numbers) == 1:
-        _need(row.numbers[0] >= 0, entry, "range", "x =", row.x, "negative multiplier", row.numbers[0])
-        digits = most.bit_length() - (most & -most).bit_length() + 1
-        _need(digits <= 32, entry, "range", "x =", row.x, "more than 32 bits in", most)
-    else:
-        _need(row.numbers[0] > 0, entry, "range", "x =", row.x, "width not positive", row.numbers[0])
+    first, tail = row.numbers[0], len(row.numbers) == 1
+    need(0 <= least <= most, "failing between", least, most)
+    alone = not (tail or row.others or row.meet)
+    need(least == 0 or alone, "failing at least", least, "is for single tokens by counts")
+    need(first > 0 or (tail and first == 0), "a multiplier is >= 0, a width > 0, not", first)
+    need(all(k > 0 for k in row.meet[1:]), "meets by no multiple", *row.meet)
+    digits = most.bit_length() - (most & -most).bit_length() + 1
+    need(digits <= 32 or not tail, "more than 32 bits in", most)
 
 
 def _is_runs(runs: Runs, most: int) -> bool:

@@ -38,7 +38,8 @@ class Box(NamedTuple):
 class Row(NamedTuple):
     """What a tail ``(multiplier,)`` or count ``(width, offset)`` claims of one wrong token.
 
-    A bound may be about `others` too, and have ``k/64`` of a token y taken off for each (y, k) in `less`.
+    A bound is a count that may be about `others` too, and may leave out what fails for an earlier token y by
+    ``k/64`` of its terms, if `meet` is (y, k).
     """
 
     x: int
@@ -46,7 +47,7 @@ class Row(NamedTuple):
     failing_at_most: int
     failing_at_least: int
     others: tuple[int, ...] = ()
-    less: tuple[tuple[int, int], ...] = ()
+    meet: tuple[int, ...] = ()
 
 
 class Entry(NamedTuple):
@@ -99,7 +100,7 @@ class Maybe(NamedTuple):
 # a list of s, (s, …) for a list of that length, object for anything.
 _TAILS = {"q": int, "m": int, "tails": {"shift": Dyadic, "rows": [(int, Dyadic, Wide)]}}
 _COUNTS = {"q": int, "m": int, "counts": {"shift": Dyadic, "rows": [(int, Dyadic, Dyadic, Wide, Wide)]}}
-_BOUND = ([int], [(int, int)], [Dyadic], Wide, Wide)
+_BOUND = ([int], [int], Dyadic, Dyadic, Wide, Wide)
 _BOUNDS = {"q": int, "m": int, "bounds": {"shift": Dyadic, "rows": [_BOUND]}}
 _BOX = {"positions": [[int]], "contains_max": bool, "exceptions": [[int]]}
 _SETS = {"q": int, "m": int, "sets": {"cells": [{"n": int, "allowed": [int]}], "boxes": [_BOX]}}
@@ -207,10 +208,10 @@ def _row(name: str, kind: str, *row: Any) -> Row:
     if kind == "counts":
         x, width, offset, most, least = row
         return Row(x, (width, offset), most, least)
-    tokens, less, numbers, most, least = row
-    if not tokens or len(numbers) not in (1, 2):
-        refuse("schema", f"{name}: a bound is about tokens, by a multiplier or by a width and an offset")
-    return Row(tokens[0], numbers, most, least, tokens[1:], less)
+    tokens, meet, width, offset, most, least = row
+    if not tokens or len(meet) not in (0, 2):
+        refuse("schema", f"{name}: a bound is about tokens, and meets one or none by a multiple")
+    return Row(tokens[0], (width, offset), most, least, tokens[1:], meet)
 
 
 def shaped(value: Any, shape: Any, name: str) -> Any:

@@ -26,22 +26,30 @@ NEVER = arb("-inf")  # the largest sum over nothing
 Tokens = tuple[int, ...]
 
 
-def enclose(model: Model, entry: Entry, x: int, bits: int, sign: int = 1) -> list[list[arb]]:
-    """Return balls around f_p(t) by position and token; `sign` is that of `Model.gains`."""
-    tokens, places = model.gains(entry.q, entry.m, x, sign)
+def enclose(
+    model: Model, entry: Entry, outputs: tuple[int, ...], bits: int, sign: int = 1
+) -> list[list[arb]]:
+    """Return balls around the largest f_p(t) of the outputs, by position and token ≤ m.
+
+    `sign` is that of `Model.gains`.
+    """
+    views = [model.gains(entry.q, entry.m, x, sign) for x in outputs]
     weight = attention(model, entry.q, entry.m, bits)
     ctx.prec = bits
-    return [
-        [t * p * fmpz(gain + extra) for t, gain in zip(weight.token, tokens, strict=True)]
-        for p, extra in zip(weight.place, places, strict=True)
-    ]
+    table = []
+    for p, at_place in enumerate(weight.place):
+        gains = map(
+            max, zip(*([gain + places[p] for gain in tokens] for tokens, places in views), strict=True)
+        )
+        table.append([w * at_place * fmpz(gain) for w, gain in zip(weight.token, gains, strict=True)])
+    return table
 
 
 class Terms:
     """Dyadics ``low[p][t] ≤ f_p(t) ≤ high[p][t]`` for one class and one x, up to one positive factor."""
 
     def __init__(self, model: Model, entry: Entry, x: int, bits: int) -> None:
-        self._terms = model, entry, x, bits
+        self._terms = model, entry, (x,), bits
         self.high = [[ball.upper() for ball in row] for row in enclose(*self._terms)]
 
     @cached_property

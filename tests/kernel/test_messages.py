@@ -20,7 +20,7 @@ STATEMENT_FIELDS = (
 )
 PROOF_FIELDS = "['content', 'parameters', 'strategy', 'version', 'witness']"
 MODEL_FIELDS = "['W_E', 'W_K', 'W_O', 'W_Q', 'W_U', 'W_V', 'W_pos']"
-BOUND = "a bound is about tokens, by a multiplier or by a width and an offset"
+BOUND = "a bound is about tokens, and meets one or none by a multiple"
 TENSOR_FIELDS = "['data_offsets', 'dtype', 'shape']"
 WIDE = "must be an integer, as a string exactly if it is beyond 2^53"
 
@@ -68,19 +68,20 @@ FALSE = {
     "tail for no token": "q=3 m=3: x = 4 is m, no token, out of order or there twice",
     "tails unsorted": "q=3 m=3: x = 0 is m, no token, out of order or there twice",
     "tail twice": "q=3 m=3: x = 1 is m, no token, out of order or there twice",
-    "negative multiplier": "q=3 m=3: x = 1 negative multiplier -1.0",
+    "negative multiplier": "q=3 m=3: x = 1 a multiplier is >= 0, a width > 0, not -1.0",
     "negative failing": "q=3 m=3: x = 1 failing between 0 -1",
     "33 significant bits": "q=3 m=3: x = 1 more than 32 bits in 4294967297",
-    "width 0": "q=3 m=3: x = 1 width not positive 0.0",
-    "width negative": "q=3 m=3: x = 1 width not positive -1.0",
+    "width 0": "q=3 m=3: x = 1 a multiplier is >= 0, a width > 0, not 0.0",
+    "width negative": "q=3 m=3: x = 1 a multiplier is >= 0, a width > 0, not -1.0",
     "least above most": "q=3 m=3: x = 1 failing between 2 1",
-    "least of a tail": "q=3 m=3: x = 0 failing at least 1 is for single tokens by counts",
     "least of two tokens": "q=3 m=3: x = 0 failing at least 1 is for single tokens by counts",
-    "least after a multiple": "q=3 m=3: x = 1 failing at least 1 is for single tokens by counts",
-    "negative multiplier of a bound": "q=3 m=3: x = 0 negative multiplier -1.0",
-    "less of a later token": "q=3 m=3: x = 0 less what no earlier row is about",
-    "less of itself": "q=3 m=3: x = 0 less what no earlier row is about",
-    "less of nothing": "q=3 m=3: x = 1 less what no earlier row is about",
+    "least with a meet": "q=3 m=3: x = 2 failing at least 1 is for single tokens by counts",
+    "negative width of a bound": "q=3 m=3: x = 0 a multiplier is >= 0, a width > 0, not -1.0",
+    "meet of a later token": "q=3 m=3: x = 0 meets no earlier row by 1 64",
+    "meet of itself": "q=3 m=3: x = 0 meets no earlier row by 0 64",
+    "meet of the maximum": "q=3 m=3: x = 2 meets no earlier row by 3 64",
+    "meet by nothing": "q=3 m=3: x = 2 meets by no multiple 0 0",
+    "meet the wrong way": "q=3 m=3: x = 2 meets by no multiple 0 -64",
     "bounds for a token twice": "q=3 m=3: x = 0 2 is m, no token, out of order or there twice",
     "bound unsorted": "q=3 m=3: x = 1 0 is m, no token, out of order or there twice",
     "bound for m": "q=3 m=3: x = 0 3 is m, no token, out of order or there twice",
@@ -120,9 +121,11 @@ UNREADABLE = {
     "contains_max a number": "content[9].sets.boxes[0].contains_max must be bool",
     "exception a number": "content[9].sets.boxes[0].exceptions[0] must be a list",
     "a bound about nothing": f"content[0]: {BOUND}",
-    "a bound without numbers": f"content[0]: {BOUND}",
-    "a bound with three numbers": f"content[0]: {BOUND}",
-    "a bound cut short": "content[0].bounds.rows[0] must be a list of 5",
+    "a bound without offset": "content[0].bounds.rows[0] must be a list of 6",
+    "a bound about a token": "content[0].bounds.rows[0][0] must be a list",
+    "a meet of one number": f"content[0]: {BOUND}",
+    "a meet by a dyadic": "content[0].bounds.rows[0][1][1] must be int",
+    "a bound cut short": "content[0].bounds.rows[0] must be a list of 6",
     "a task of one list": "task must be an object with the fields ['labels', 'order']",
     "a task of numbers": "task.order must be a list",
 }

@@ -118,6 +118,11 @@ SETS = (PROOF, "content", -1, "sets")
 CELL = {"n": 1, "allowed": [0, 1]}
 
 
+ONE = "0x1.0p+0"
+BINS = [ONE, "0x0.0p+0"]
+FIRST = [[0, 1], [], *BINS, 16, 0]
+
+
 def _bounds_of(row: object) -> Callable[[Document], object]:
     return set_field(
         PROOF, "content", value=[{"q": 3, "m": 3, "bounds": {"shift": "0x0.0p+0", "rows": [row]}}]
@@ -155,10 +160,12 @@ UNREADABLE: dict[str, Callable[[Document], object]] = {
     "cell with more": set_field(*SETS, "cells", value=[CELL | {"gap": 1}]),
     "contains_max a number": set_field(*SETS, "boxes", 0, "contains_max", value=0),
     "exception a number": set_field(*SETS, "boxes", 0, "exceptions", value=[3]),
-    "a bound about nothing": _bounds_of([[], [], ["0x1.0p+0"], 16, 0]),
-    "a bound without numbers": _bounds_of([[0], [], [], 16, 0]),
-    "a bound with three numbers": _bounds_of([[0], [], ["0x1.0p+0"] * 3, 16, 0]),
-    "a bound cut short": _bounds_of([[0], [], ["0x1.0p+0"], 16]),
+    "a bound about nothing": _bounds_of([[], [], *BINS, 16, 0]),
+    "a bound without offset": _bounds_of([[0], [], ONE, 16, 0]),
+    "a bound about a token": _bounds_of([0, [], *BINS, 16, 0]),
+    "a meet of one number": _bounds_of([[0], [0], *BINS, 16, 0]),
+    "a meet by a dyadic": _bounds_of([[0], [0, ONE], *BINS, 16, 0]),
+    "a bound cut short": _bounds_of([[0], [], *BINS, 16]),
     "a task of one list": set_field(STATEMENT, "task", value={"order": [0, 1, 2, 3]}),
     "a task of numbers": set_field(STATEMENT, "task", value={"order": 4, "labels": 4}),
 }
@@ -262,23 +269,18 @@ FALSE: dict[str, tuple[Callable[[Document], object], str]] = {
     "width 0": (_rows("counts", [[1, "0x0.0p+0", "0x0.0p+0", 1, 0]]), "range"),
     "width negative": (_rows("counts", [[1, "-0x1.0p+0", "0x0.0p+0", 1, 0]]), "range"),
     "least above most": (_rows("counts", [[1, "0x1.0p+0", "0x0.0p+0", 1, 2]]), "range"),
-    "least of a tail": (_bounds([[0], [], ["0x1.0p+0"], 16, 1]), "range"),
-    "least of two tokens": (_bounds([[0, 1], [], ["0x1.0p+0", "0x0.0p+0"], 16, 1]), "range"),
-    "least after a multiple": (
-        _bounds([[0], [], ["0x1.0p+0"], 16, 0], [[1], [[0, 1]], ["0x1.0p+0", "0x0.0p+0"], 16, 1]),
-        "range",
-    ),
-    "negative multiplier of a bound": (_bounds([[0, 1], [], ["-0x1.0p+0"], 16, 0]), "range"),
-    "less of a later token": (_bounds([[0], [[1, 1]], ["0x1.0p+0"], 16, 0]), "range"),
-    "less of itself": (_bounds([[0], [[0, 1]], ["0x1.0p+0"], 16, 0]), "range"),
-    "less of nothing": (
-        _bounds([[0], [], ["0x1.0p+0"], 16, 0], [[1], [[0, 0]], ["0x1.0p+0"], 16, 0]),
-        "range",
-    ),
-    "bounds for a token twice": (_bounds(*[[[0, x], [], ["0x1.0p+0"], 16, 0] for x in (1, 2)]), "range"),
-    "bound unsorted": (_bounds([[1, 0], [], ["0x1.0p+0"], 16, 0]), "range"),
-    "bound for m": (_bounds([[0, 3], [], ["0x1.0p+0"], 16, 0]), "range"),
-    "bound for no token": (_bounds([[0, 4], [], ["0x1.0p+0"], 16, 0]), "range"),
+    "least of two tokens": (_bounds([[0, 1], [], *BINS, 16, 1]), "range"),
+    "least with a meet": (_bounds(FIRST, [[2], [0, 64], *BINS, 16, 1]), "range"),
+    "negative width of a bound": (_bounds([[0, 1], [], "-0x1.0p+0", ONE, 16, 0]), "range"),
+    "meet of a later token": (_bounds([[0], [1, 64], *BINS, 16, 0]), "range"),
+    "meet of itself": (_bounds([[0], [0, 64], *BINS, 16, 0]), "range"),
+    "meet of the maximum": (_bounds(FIRST, [[2], [3, 64], *BINS, 16, 0]), "range"),
+    "meet by nothing": (_bounds(FIRST, [[2], [0, 0], *BINS, 16, 0]), "range"),
+    "meet the wrong way": (_bounds(FIRST, [[2], [0, -64], *BINS, 16, 0]), "range"),
+    "bounds for a token twice": (_bounds(*[[[0, x], [], *BINS, 16, 0] for x in (1, 2)]), "range"),
+    "bound unsorted": (_bounds([[1, 0], [], *BINS, 16, 0]), "range"),
+    "bound for m": (_bounds([[0, 3], [], *BINS, 16, 0]), "range"),
+    "bound for no token": (_bounds([[0, 4], [], *BINS, 16, 0]), "range"),
     "too many sets": (_sets([CELL] * 4097, []), "range"),
 }
 

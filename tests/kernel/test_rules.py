@@ -11,14 +11,13 @@ import pytest
 from flint import ctx
 
 from certkit.fileformat import encode
-from certkit.kernel import Verdict, audit, counts, sets, tails
+from certkit.kernel import Verdict, audit, rows, sets
 from certkit.kernel import __main__ as command
 from certkit.kernel.audit import Outcome, decide
-from certkit.kernel.counts import check_count, recount
 from certkit.kernel.model import Model
 from certkit.kernel.reader import Box, Cell, Entry, Row, Statement
+from certkit.kernel.rows import check_row, recount, tail_bounds
 from certkit.kernel.sets import PRECISIONS, never_fails
-from certkit.kernel.tails import check_tail, tail_bound
 from certkit.kernel.verdict import Finding
 from tests.kernel.test_pieces import flat, slanted
 from tests.kernel.test_truth import whole_content
@@ -121,31 +120,34 @@ def test_a_tail_needs_the_digits_of_its_count(monkeypatch: pytest.MonkeyPatch) -
     model = flat(WRONG, k=60)
     entry = Entry(2, 2, "tails", shift=0.0)
     multiplier = (2.0**-30,)
-    bound = tail_bound(model, entry, Row(0, multiplier, 0, 0), 512)
+    _, bound = tail_bounds(model, entry, Row(0, multiplier, 0, 0), 512)
     floor = bound.floor().unique_fmpz()
     assert floor is not None
     exact = int(floor)
     assert exact > 2**90
-    assert check_tail(model, entry, Row(0, multiplier, exact, 0)) == 128
-    assert check_tail(model, entry, Row(0, multiplier, 2 * exact, 0)) == 64
+    assert check_row(model, entry, Row(0, multiplier, exact, 0)) == 128
+    assert check_row(model, entry, Row(0, multiplier, 2 * exact, 0)) == 64
     for short in (exact - 1, exact // 2):
         with pytest.raises(Finding) as caught:
-            check_tail(model, entry, Row(0, multiplier, short, 0))
+            check_row(model, entry, Row(0, multiplier, short, 0))
         assert (caught.value.verdict, caught.value.rule) == ("refuted", "tail")
-        assert caught.value.where == f"q=2 m=2 x=0: failing_at_most={short}"
-    monkeypatch.setattr(tails, "PRECISIONS", (64,))
+        assert caught.value.where.startswith(f"q=2 m=2 x=0: failing between 0 and {short}, recounted 0 to [")
+    monkeypatch.setattr(rows, "PRECISIONS", (64,))
     with pytest.raises(Finding) as caught:
-        check_tail(model, entry, Row(0, multiplier, exact, 0))
+        check_row(model, entry, Row(0, multiplier, exact, 0))
     assert (caught.value.verdict, caught.value.rule) == ("undecided", "tail")
-    assert caught.value.where == f"q=2 m=2 x=0: failing_at_most={exact}"
+    assert (
+        caught.value.where
+        == f"q=2 m=2 x=0: failing between 0 and {exact}, with 64 bits and at most 65536 bins"
+    )
 
 
 def test_a_tail_that_is_a_whole_number_is_not_below_itself() -> None:
     """With multiplier 0 it is the number of sequences of the class, exactly."""
     model, entry = flat(WRONG), Entry(0, 2, "tails")
-    assert check_tail(model, entry, Row(0, (0.0,), 5, 0)) == 64
+    assert check_row(model, entry, Row(0, (0.0,), 5, 0)) == 64
     with pytest.raises(Finding) as caught:
-        check_tail(model, entry, Row(0, (0.0,), 4, 0))
+        check_row(model, entry, Row(0, (0.0,), 4, 0))
     assert caught.value.verdict == "refuted"
 
 
@@ -154,34 +156,36 @@ def test_a_count_says_what_it_recounted(monkeypatch: pytest.MonkeyPatch) -> None
     entry = Entry(0, 2, "counts")
     row = Row(0, (1.0, 0.0), 5, 5)
     assert recount(model, entry, row, 64) == (5, 5)
-    assert check_count(model, entry, row) == 64
-    for most, least in ((4, 0), (6, 6), (4, 4)):
+    assert check_row(model, entry, row) == 64
+    for most, least, found in ((4, 0, 0), (6, 6, 5), (4, 4, 5)):  # from below only where it is claimed
         with pytest.raises(Finding) as caught:
-            check_count(model, entry, Row(0, (1.0, 0.0), most, least))
+            check_row(model, entry, Row(0, (1.0, 0.0), most, least))
         assert (caught.value.verdict, caught.value.rule) == ("refuted", "count")
-        assert caught.value.where == f"q=0 m=2 x=0: failing between {least} and {most}, recounted 5 to 5"
-    monkeypatch.setattr(counts, "MAX_BINS", 1)
+        assert (
+            caught.value.where == f"q=0 m=2 x=0: failing between {least} and {most}, recounted {found} to 5"
+        )
+    monkeypatch.setattr(rows, "MAX_BINS", 1)
     with pytest.raises(Finding) as caught:
-        check_count(model, entry, Row(0, (2.0**-20, 0.0), 5, 5))
+        check_row(model, entry, Row(0, (2.0**-20, 0.0), 5, 5))
     assert (caught.value.verdict, caught.value.rule) == ("undecided", "count")
-    assert caught.value.where == "q=0 m=2 x=0: with 2048 bits and at most 1 bins"
+    assert caught.value.where == "q=0 m=2 x=0: failing between 5 and 5, with 4096 bits and at most 1 bins"
 
 
 def test_a_count_takes_the_bits_it_needs() -> None:
     """Bins of width 1 for terms of 2^200: their sums are off by bins until there are bits enough."""
     entry = Entry(2, 2, "counts", shift=0.25)
-    assert recount(narrow(), entry, Row(0, (1.0, 0.0), 0, 0), 64) == (0, 9)
-    assert check_count(narrow(), entry, Row(0, (1.0, 0.0), 0, 0)) == 256
+    assert recount(narrow(), entry, Row(0, (1.0, 0.0), 9, 1), 64) == (0, 9)
+    assert check_row(narrow(), entry, Row(0, (1.0, 0.0), 0, 0)) == 256
 
 
 def test_bins_are_limited_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
     model = flat([[5, -9, 0], [0, -9, 0], [-7, -9, 0]])
-    entry, row = Entry(2, 2, "counts"), Row(0, (1.0, 0.0), 0, 0)
+    entry, row = Entry(2, 2, "counts"), Row(0, (1.0, 0.0), 1, 1)
     model.eupu = [[0] * 3] * 3
     # the largest sum is 5 + 5 − 7: four bins, 0 to 3
-    monkeypatch.setattr(counts, "MAX_BINS", 4)
+    monkeypatch.setattr(rows, "MAX_BINS", 4)
     assert recount(model, entry, row, 64) == (1, 1)
-    monkeypatch.setattr(counts, "MAX_BINS", 3)
+    monkeypatch.setattr(rows, "MAX_BINS", 3)
     assert recount(model, entry, row, 64) == (0, 9)
     assert recount(model, entry, row, 64, inward=True) == (9, 0)
 
@@ -362,5 +366,4 @@ def test_findings_pass_between_processes() -> None:
 
 def test_precisions_double() -> None:
     assert PRECISIONS == (64, 128, 256, 512, 1024, 2048, 4096)
-    assert PRECISIONS[:-1] == counts.PRECISIONS
     assert ctx.prec <= 4096

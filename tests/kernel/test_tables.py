@@ -201,7 +201,7 @@ def test_terms_of_executions_use_the_most_above_and_the_least_below(weights: Wei
         for p, t in product(range(executed.k), range(3)):
             ball = attention.token[t] * attention.place[p] * (tokens[t] + places[p])
             assert bounds[p][t] == (ball.upper() if sign > 0 else ball.lower())
-            assert enclose(executed, entry, 0, 64, sign)[p][t].overlaps(ball)
+            assert enclose(executed, entry, (0,), 64, sign)[p][t].overlaps(ball)
 
 
 def test_gains_of_executions_are_wider_by_the_errors_of_both_outputs(weights: Weights) -> None:

@@ -13,10 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certkit.kernel.audit import decide
-from certkit.kernel.counts import check_count, recount
 from certkit.kernel.model import Model as KernelModel
 from certkit.kernel.reader import Entry, Row
-from certkit.kernel.tails import check_tail, tail_bound
+from certkit.kernel.rows import check_row, recount, tail_bounds
 from certkit.kernel.verdict import Finding
 from certkit.kernel.weights import read_weights
 from certkit.testing import models as shipped
@@ -92,7 +91,7 @@ def test_a_tail_is_the_sum_over_the_class_and_above_the_truth(
     scale = max(abs(v) for row in direct.v for v in row)
     for multiplier in (0.0, float(rng.uniform(0.01, 30) / scale) if scale else 1.0):
         defined = sum((mpmath.exp(multiplier * s) for s in direct.sums()), mpmath.mpf(0))
-        bound = tail_bound(kernel, entry, Row(x, (multiplier,), 0, 0), 200)
+        _, bound = tail_bounds(kernel, entry, Row(x, (multiplier,), 0, 0), 200)
         assert defined * (1 - mpmath.mpf(10) ** -30) <= mpmath.mpf(
             str(bound.upper().mid().str(60, radius=False))
         )
@@ -101,11 +100,11 @@ def test_a_tail_is_the_sum_over_the_class_and_above_the_truth(
         )
         exact = int(mpmath.floor(defined * (1 + mpmath.mpf(10) ** -30)))
         assert exact >= direct.failing()[0]
-        check_tail(kernel, entry, Row(x, (multiplier,), exact, 0))
+        check_row(kernel, entry, Row(x, (multiplier,), exact, 0))
         below = int(mpmath.floor(defined * (1 - mpmath.mpf(10) ** -30))) - 1
         if below >= 0:
             with pytest.raises(Finding) as caught:
-                check_tail(kernel, entry, Row(x, (multiplier,), below, 0))
+                check_row(kernel, entry, Row(x, (multiplier,), below, 0))
             assert (caught.value.verdict, caught.value.rule) == ("refuted", "tail")
 
 
@@ -135,8 +134,8 @@ def test_counts_are_those_of_the_definition_and_enclose_the_truth(
     certain, possible = direct.failing()
     assert lower <= possible
     assert certain <= upper
-    got_lower, got_upper = recount(kernel, entry, Row(x, (w, o), 0, 0), 192)
-    inner_lower, inner_upper = recount(kernel, entry, Row(x, (w, o), 0, 0), 192, inward=True)
+    got_lower, got_upper = recount(kernel, entry, Row(x, (w, o), 1, 1), 192)
+    inner_lower, inner_upper = recount(kernel, entry, Row(x, (w, o), 1, 1), 192, inward=True)
     assert inner_lower >= lower
     assert inner_upper <= upper
     if kind in (Kind.SKILLED, Kind.NEAR_TWIN):
@@ -147,11 +146,11 @@ def test_counts_are_those_of_the_definition_and_enclose_the_truth(
         assert upper <= got_upper
     assert got_lower <= possible
     assert certain <= got_upper
-    check_count(kernel, entry, Row(x, (w, o), got_upper, got_lower))
+    check_row(kernel, entry, Row(x, (w, o), got_upper, got_lower))
     for most, least in ((upper - 1, 0), (got_upper, lower + 1)):
         if 0 <= least <= most:
             with pytest.raises(Finding) as caught:
-                check_count(kernel, entry, Row(x, (w, o), most, least))
+                check_row(kernel, entry, Row(x, (w, o), most, least))
             assert caught.value.rule == "count"
             assert caught.value.verdict == "refuted" or kind in (Kind.INTEGER, Kind.TWIN)
 
@@ -166,20 +165,20 @@ def test_many_bins_at_a_low_precision_refute_nothing(folder: Path) -> None:
     assert recount(kernel, entry, row, 8) == (0, 2)
     assert recount(kernel, entry, row, 8, inward=True) == (2, 1)
     assert recount(kernel, entry, row, 64) == recount(kernel, entry, row, 64, inward=True) == (1, 2)
-    assert check_count(kernel, entry, row) == 64
+    assert check_row(kernel, entry, row) == 64
     for most, least in ((0, 0), (2, 2)):
         with pytest.raises(Finding) as caught:
-            check_count(kernel, entry, Row(0, numbers, most, least))
+            check_row(kernel, entry, Row(0, numbers, most, least))
         assert caught.value.verdict == "refuted"
 
 
 def test_too_many_bins_bound_nothing(folder: Path) -> None:
     kernel, _, entry, _, x = setup(Kind.SKILLED, Sizes(4, 3), 12, folder)
-    row = Row(x, (2.0**-40, 0.0), 1 << 40, 0)
+    row = Row(x, (2.0**-40, 0.0), 1 << 40, 1)
     assert recount(kernel, entry, row, 256) == (0, (entry.m + 1) ** 2)
     assert recount(kernel, entry, row, 256, inward=True) == ((entry.m + 1) ** 2, 0)
     with pytest.raises(Finding) as caught:
-        check_count(kernel, entry, row._replace(failing_at_most=1, failing_at_least=1))
+        check_row(kernel, entry, row._replace(failing_at_most=1, failing_at_least=1))
     assert caught.value.verdict == "undecided"
 
 

@@ -82,9 +82,9 @@ def _others(n: int) -> Entry:
     return entry(rows=(Row(0, (0.0,), 1, 0, tuple(range(1, n))),))
 
 
-def _less(n: int) -> Entry:
-    covered = tuple(Row(x, (0.0,), 1, 0) for x in range(100))
-    return entry(rows=(*covered, Row(100, (0.0,), 1, 0, (), tuple((99, 1) for _ in range(n)))))
+def _meets(n: int) -> Entry:
+    rows = tuple(Row(x, (1.0, 0.0), 1, 0, (), (x - 1, 64)) for x in range(1, n))
+    return entry(rows=(Row(0, (1.0, 0.0), 1, 0), *rows))
 
 
 def _runs(n: int) -> Entry:
@@ -94,7 +94,7 @@ def _runs(n: int) -> Entry:
     )
 
 
-@pytest.mark.parametrize("made", [_cells, _boxes, _boxes_asking, _exceptions, _rows, _others, _less, _runs])
+@pytest.mark.parametrize("made", [_cells, _boxes, _boxes_asking, _exceptions, _rows, _others, _meets, _runs])
 def test_checking_twice_the_content_takes_twice_the_steps(made: Callable[[int], Entry]) -> None:
     once, twice = (steps(lambda n=n: check_entry(made(n), 5, M + 1)) for n in (200, 400))
     assert once > 100

@@ -14,6 +14,9 @@ __all__ = ["EDITS", "Document", "Inapplicable"]
 
 Document = dict[str, Any]
 
+_AT_MOST = {"tails": 2, "counts": 3, "bounds": 4}
+"""Where in a row of each kind the number stands that it may fail at most."""
+
 
 class Inapplicable(Exception):
     """This certificate has nothing the edit could change."""
@@ -208,8 +211,9 @@ def _duplicate_box(document: Document) -> None:
     sets["boxes"].append(copy.deepcopy(sets["boxes"][0]))
 
 
-def _fewer_failures(document: Document, kind: str, place: int) -> None:
+def _fewer_failures(document: Document, kind: str) -> None:
     """Claim that nothing fails where the row says something does."""
+    place = _AT_MOST[kind]
     rows = [row for e in _content(document) if kind in e for row in e[kind]["rows"]]
     row = _first(rows, lambda row: int(row[place]) > 0)
     _raised(document, int(row[place]))
@@ -231,7 +235,7 @@ def _tail_nan(document: Document) -> None:
 
 def _drop_row(document: Document, kind: str) -> None:
     """Say that an x that can fail never does."""
-    place = 2 if kind == "tails" else 3
+    place = _AT_MOST[kind]
     for entry in _content(document):
         for row in entry[kind]["rows"] if kind in entry else []:
             if int(row[place]) > 0:
@@ -254,17 +258,17 @@ def _row_about_max(document: Document, kind: str) -> None:
 def _one_failure_less(document: Document) -> None:
     """Claim one sequence more, of those that a bound says may fail."""
     rows = [row for e in _content(document) if "bounds" in e for row in e["bounds"]["rows"]]
-    row = _first(rows, lambda row: int(row[3]) > int(row[4]))
-    row[3] = int(row[3]) - 1
+    row = _first(rows, lambda row: int(row[4]) > int(row[5]))
+    row[4] = int(row[4]) - 1
     _raised(document, 1)
 
 
-def _take_off_uncovered(document: Document) -> None:
-    """Take an output off before a row covers it."""
+def _meet_uncovered(document: Document) -> None:
+    """Leave out what fails for an output before a row covers it."""
     rows = _first(_content(document), lambda e: "bounds" in e and len(e["bounds"]["rows"]) > 1)["bounds"][
         "rows"
     ]
-    rows[0][1] = [[rows[1][0][0], 64]]
+    rows[0][1], rows[0][5] = [rows[1][0][0], 64], 0
 
 
 def _more_certain_failures(document: Document) -> None:
@@ -349,8 +353,8 @@ EDITS: dict[str, Callable[[Document], None]] = {
     "position missing": _short_box,
     "maximum not required": _without_max,
     "boxes overlap": _duplicate_box,
-    "tail claims no failures": lambda d: _fewer_failures(d, "tails", 2),
-    "count claims no failures": lambda d: _fewer_failures(d, "counts", 3),
+    "tail claims no failures": _per_kind(_fewer_failures, "tails"),
+    "count claims no failures": _per_kind(_fewer_failures, "counts"),
     "negative multiplier": _tail_negative,
     "infinite multiplier": _tail_infinite,
     "NaN multiplier": _tail_nan,
@@ -360,12 +364,12 @@ EDITS: dict[str, Callable[[Document], None]] = {
     "count row twice": _per_kind(_repeat_row, "counts"),
     "tail about the maximum": _per_kind(_row_about_max, "tails"),
     "count about the maximum": _per_kind(_row_about_max, "counts"),
-    "bound claims no failures": lambda d: _fewer_failures(d, "bounds", 3),
+    "bound claims no failures": _per_kind(_fewer_failures, "bounds"),
     "bound claims one failure less": _one_failure_less,
     "bound dropped": _per_kind(_drop_row, "bounds"),
     "bound twice": _per_kind(_repeat_row, "bounds"),
     "bound about the maximum": _per_kind(_row_about_max, "bounds"),
-    "bound takes off what is not covered": _take_off_uncovered,
+    "bound meets what is not covered": _meet_uncovered,
     "more certain failures": _more_certain_failures,
     "bins of no width": _zero_width,
     "unknown field": _unknown_field,
