@@ -18,12 +18,21 @@ from typing import Any, Final
 
 import attrs
 
-__all__ = ["NAMES", "Task", "TaskError"]
+__all__ = ["NAMES", "Task", "TaskError", "short_name"]
 
 MAX_OF_K: Final = "max-of-k"
 MIN_OF_K: Final = "min-of-k"
 NAMES: Final = (MAX_OF_K, MIN_OF_K)
 """The tasks that have a name; every other is spelled by its order and labels."""
+
+
+def short_name(key: str) -> str:
+    """The name of the task with this `Task.key`.
+
+    >>> short_name("max-of-k"), short_name("task-0123456789abcdef")
+    ('max-of-k', 'task-01234567')
+    """
+    return key if key in NAMES else key[: len("task-") + 8]
 
 
 class TaskError(ValueError):
@@ -143,11 +152,20 @@ class Task:
         >>> Task.max_of_k(3).name, Task((1, 0), (0, 1)).name, Task((1, 0), (1, 0)).name
         ('max-of-k', 'min-of-k', 'task-df6aa900')
         """
+        return short_name(self.key)
+
+    @property
+    def key(self) -> str:
+        """`name` with all digits: tasks of one size are the same exactly if their keys are.
+
+        >>> Task.min_of_k(3).key, len(Task((1, 0), (1, 0)).key)
+        ('min-of-k', 69)
+        """
         for name in NAMES:
             if self == Task.named(name, self.vocab):
                 return name
         text = json.dumps([self.order, self.labels], separators=(",", ":"))
-        return f"task-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        return f"task-{hashlib.sha256(text.encode()).hexdigest()}"
 
     @property
     def ranks(self) -> tuple[int, ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -17,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from certkit.certificate import Certificate, Verdict
+from certkit.display import grouped, percent_down
 from certkit.kernel import audit
 from proofs.model import load_model
 from proofs.progress import training_bar
@@ -63,16 +66,22 @@ def table(steps: Sequence[Step]) -> Table:
         result.add_column(heading, justify=justify, no_wrap=True)
     for step in steps:
         claim = step.certificate.claim
-        share = 100 * claim.correct_at_least * 10_000 // claim.total
         result.add_row(
             step.certificate.strategy,
-            f"{claim.correct_at_least:,}",
-            f"≥ {share // 10_000}.{share % 10_000:04d} %",
+            grouped(claim.correct_at_least),
+            f"≥ {percent_down(step.certificate.bound)}",
             f"{step.prove_seconds:.1f} s",
             step.verdict.verdict,
             f"{step.verdict.seconds:.1f} s",
         )
     return result
+
+
+def _program() -> str:
+    """What to type for ``certkit``: its name if it is on the path, or where it is beside this Python."""
+    if shutil.which("certkit"):
+        return "certkit"
+    return os.path.relpath(Path(sys.executable).with_name("certkit"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -94,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for step in steps:
         console.print(Text(f"certificate  {step.path}"), soft_wrap=True)
     console.print("Check a certificate again, with python-flint alone:")
-    console.print(Text(f"  certkit audit {steps[0].path} {model_path}"), soft_wrap=True)
+    console.print(Text(f"  {_program()} audit {steps[0].path} {model_path}"), soft_wrap=True)
     return 0 if all(step.verdict.exit_code == 0 for step in steps) else 1
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from certkit.cli.exits import CliError, Exit
 from certkit.cli.inputs import read_certificate
+from certkit.cli.kinds import check_order
 from certkit.cli.models import read_model
 from certkit.cli.output import print_json, result_console
 from proofs.attack import AttackReport
@@ -36,6 +37,7 @@ def attack(
     """
     if tries < 0:
         raise CliError(f"--tries {tries} is negative; give the number of sequences to try")
+    check_order("attack", (certificate, model))
     proof, weights = read_certificate(certificate), read_model(model)
     report = attacked(weights, proof, tries, seed)
     if json:

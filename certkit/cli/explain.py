@@ -11,6 +11,7 @@ from rich.text import Text
 
 from certkit.cli.exits import CliError
 from certkit.cli.inputs import read_certificate
+from certkit.cli.kinds import check_order
 from certkit.cli.models import read_model
 from certkit.cli.output import print_json, print_table, result_console
 from certkit.fileformat import wide_int
@@ -39,6 +40,7 @@ def explain(
     """
     if (q is None) != (m is None):
         raise CliError("--q and --m belong together: name both or neither")
+    check_order("explain", (certificate, model))
     claim, weights = read_certificate(certificate), read_model(model)
     check_subject(weights, claim)
     place = least_certified_class(claim) if q is None or m is None else (q, m)

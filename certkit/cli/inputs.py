@@ -8,10 +8,15 @@ from pathlib import Path
 
 from certkit.certificate import Certificate
 from certkit.cli.exits import CliError, Exit
+from certkit.cli.kinds import is_certificate, is_model
 
 
 def read_certificate(path: Path) -> Certificate:
     """The certificate in `path`, unaudited; refusals name the path."""
+    if path.is_dir():
+        raise CliError(f"{path} is a folder; name a certificate in it")
+    if is_model(path):
+        raise CliError(f"{path} is a model, not a certificate; certkit prove {path} makes one")
     try:
         return Certificate.load(path)
     except ValueError as error:
@@ -32,6 +37,8 @@ def require_models(models: Sequence[Path], command: str) -> None:
             raise CliError(f"{path} is a folder; {remedy}")
         if not path.exists():
             raise CliError(f"{path}: no such file (certkit train makes models)")
+        if is_certificate(path):
+            raise CliError(f"{path} is a certificate, not a model; certkit {command} takes models")
 
 
 def writable_folder(path: Path) -> Path:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from certkit.cli.exits import ErrorsToExitCode
+from certkit.cli.kinds import audit_files, check_order
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(arguments: list[str]) -> int:
     if arguments[:1] == ["audit"]:
+        check_order("audit", audit_files(arguments[1:]), "CERT… MODEL")
         from certkit.kernel.__main__ import main as audit
 
         return audit(arguments[1:])

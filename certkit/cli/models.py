@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from rich.text import Text
 
 from certkit import environment
 from certkit.cli.exits import CliError, Exit
-from proofs.model import Model, ModelError, load_model
+from certkit.cli.output import log_console
+from certkit.task import MAX_OF_K, NAMES
+from proofs.model import Model, ModelError, load_model, load_notes
 
 
 def read_model(path: Path) -> Model:
@@ -18,6 +22,30 @@ def read_model(path: Path) -> Model:
     except ModelError as error:
         text = str(error)
         raise CliError(text if str(path) in text else f"{path}: {text}") from error
+
+
+def _trained_for(path: Path) -> str:
+    """The task that the file of a model names; none if it cannot be read: its reader reports that."""
+    try:
+        return load_notes(path).get("task", "")
+    except ModelError:
+        return ""
+
+
+def remark_on_task(models: Sequence[Path], task: str) -> None:
+    """Say on stderr if models were trained for a task with another name than `task`."""
+    others: dict[str, list[Path]] = {}
+    for path in models:
+        trained_for = _trained_for(path)
+        if trained_for in NAMES and trained_for not in (
+            task,
+            MAX_OF_K,
+        ):  # every file says max-of-k by default
+            others.setdefault(trained_for, []).append(path)
+    for trained_for, paths in others.items():
+        more = f" and {len(paths) - 1} more say they were" if len(paths) > 1 else " says it was"
+        note = f"{paths[0]}{more} trained for {trained_for}: --task {trained_for}"
+        log_console().print(Text(note), soft_wrap=True)
 
 
 def require_sound_machine() -> None:

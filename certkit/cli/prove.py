@@ -16,13 +16,13 @@ from rich.text import Text
 from certkit.certificate import Certificate
 from certkit.cli.exits import CliError, Exit
 from certkit.cli.inputs import require_models, writable_folder
-from certkit.cli.models import read_model, require_sound_machine, use_threads
+from certkit.cli.models import read_model, remark_on_task, require_sound_machine, use_threads
 from certkit.cli.output import float_down, log_console, print_json, print_table, result_console
 from certkit.display import grouped, percent_down, percent_up
 from certkit.fileformat import wide_int
 from certkit.listing import content_kinds
-from certkit.task import MAX_OF_K, NAMES
-from proofs.model import Model, load_notes
+from certkit.task import MAX_OF_K
+from proofs.model import Model
 from proofs.proving import prove_with
 from proofs.strategy import AnyStrategy, StrategyError, select, strategies
 from proofs.task import Task, parse_task, renamed, restated
@@ -97,6 +97,7 @@ def prove(
     patterns = [pattern for text in strategy for pattern in text.split(",")] or [_default(semantics)]
     chosen = select(patterns, semantics)
     loaded = [_loaded(path, task) for path in models]
+    remark_on_task(models, task)
     require_sound_machine()
     folder = writable_folder(out)
     done: list[Proved] = []
@@ -123,10 +124,6 @@ def _default(semantics: str) -> str:
 
 def _loaded(path: Path, task: str) -> _Loaded:
     model = read_model(path)
-    trained_for = load_notes(path).get("task", task)
-    if trained_for in NAMES and trained_for not in (task, MAX_OF_K):  # every file says max-of-k by default
-        note = Text(f"{path} says it was trained for {trained_for}: --task {trained_for}")
-        log_console().print(note, soft_wrap=True)
     return _Loaded(path, model, parse_task(task, model.vocab))
 
 

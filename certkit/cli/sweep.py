@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -11,11 +12,13 @@ from rich.text import Text
 
 from certkit.cli.exits import CliError, Exit
 from certkit.cli.inputs import require_models, writable_folder
-from certkit.cli.models import require_sound_machine
+from certkit.cli.models import remark_on_task, require_sound_machine
 from certkit.cli.output import log_console, result_console
+from certkit.task import MAX_OF_K
 from proofs.progress import Shown, shown
 from proofs.strategy import select
 from proofs.sweep import Limits, Local, Outcome, Remote, Status, Sweep, SweepProgress, ledger_path, run_sweep
+from proofs.task import parse_task
 
 _SHOWN = 10
 
@@ -31,6 +34,7 @@ def sweep(
     seconds: float = 600.0,
     megabytes: int = 4096,
     semantics: Literal["real", "float32"] = "real",
+    task: str = MAX_OF_K,
 ) -> int:
     """Prove every MODEL with every strategy, in limited worker processes, and keep all results in one folder.
 
@@ -58,6 +62,9 @@ def sweep(
         Memory limit of one worker process.
     semantics
         What is proved: the weights as exact reals, or the model as executed in float32.
+    task
+        Which answers are right: 'max-of-k', 'min-of-k', or a JSON file with an order and labels. Sweeps of
+        several tasks may share a folder: with --resume, each adds its own results.
     """
     require_models(models, "sweep")
     if workers is not None and scheduler is not None:
@@ -73,7 +80,9 @@ def sweep(
         place=place,
         limits=_limits(seconds, megabytes),
         retry=retry,
+        task=partial(parse_task, task),
     )
+    remark_on_task(models, task)
     require_sound_machine()
     with shown("proving", log_console()) as show:
         failures = run_sweep(plan, lambda progress: _show(progress, show))

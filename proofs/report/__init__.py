@@ -22,6 +22,7 @@ from typing import Final
 import attrs
 
 from certkit.atomic import write_atomically
+from certkit.task import MAX_OF_K, short_name
 from proofs.report.figures import Figure, all_figures
 from proofs.report.study import ResultRow, Study, read_study
 from proofs.report.tables import (
@@ -140,6 +141,11 @@ def _audited(study: Study) -> str:
     return f"{len(study.audits):,} were audited, {verified:,} of them verified."
 
 
+def _title(study: Study) -> str:
+    tasks = sorted({short_name(setting.task) for setting in study.settings})
+    return f"Certified accuracy of {', '.join(tasks).replace(MAX_OF_K, 'Max-of-K') or 'Max-of-K'} models"
+
+
 def page(report: Report) -> str:
     """The report as one self-contained HTML page."""
     study = report.study
@@ -148,7 +154,7 @@ def page(report: Report) -> str:
     links = [("figures", "Figures"), *((table.name, table.title) for table in report.tables)]
     template = string.Template(resources.files(__package__).joinpath("page.html").read_text("utf-8"))
     return template.substitute(
-        title="Certified accuracy of Max-of-K models",
+        title=html.escape(_title(study)),
         summary=html.escape(summary),
         alarm=_alarm(report),
         links="".join(f'<a href="#{name}">{html.escape(title)}</a>' for name, title in links),

@@ -112,7 +112,7 @@ def bound_against_operations(study: Study, setting: Setting) -> Figure:
     axes.set_ylabel("certified accuracy")
     axes.set_title(str(setting))
     caption = "Each point is one strategy on one model. Up and to the left is better."
-    name = f"bound-operations-k{setting.k}-v{setting.vocab}"
+    name = f"bound-operations-{setting.slug}"
     return Figure(name, f"Bound against operations, {setting}", caption, _svg(canvas))
 
 
@@ -127,7 +127,7 @@ def operations_against_dimension(study: Study, setting: Setting) -> Figure:
     axes.set_ylabel("floating-point operations to verify")
     axes.set_title(str(setting))
     caption = "What a proof leaves uncompressed, and what it costs to check."
-    name = f"operations-dimension-k{setting.k}-v{setting.vocab}"
+    name = f"operations-dimension-{setting.slug}"
     return Figure(name, f"Operations against unexplained dimension, {setting}", caption, _svg(canvas))
 
 
@@ -183,7 +183,7 @@ def bound_against_ratio(study: Study, setting: Setting, by_error: bool) -> Figur
     axes.set_xlabel("σ₁/σ₂ of EQKE")
     axes.set_ylabel("certified accuracy, best of the handling")
     axes.set_title(f"{setting}, by {what}")
-    name = f"bound-ratio-{'error' if by_error else 'attention'}-k{setting.k}-v{setting.vocab}"
+    name = f"bound-ratio-{'error' if by_error else 'attention'}-{setting.slug}"
     caption = "The best bound of each handling on each model, with least-squares lines."
     return Figure(name, f"Bound against σ₁/σ₂ by {what}, {setting}", caption, _svg(canvas))
 

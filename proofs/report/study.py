@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 
+from certkit.task import MAX_OF_K, short_name
 from proofs.strategy import Semantics
 from proofs.sweep import Audited, Status, SweepError, open_results
 
@@ -18,18 +19,32 @@ _SUBCUBIC = re.compile(r"EUPU-(?P<direct>.+?)--attn-(?P<attention>.+?)--attn-err
 
 @attrs.frozen(order=True)
 class Setting:
-    """One of the study's settings: sequence length and vocabulary."""
+    """One of the study's settings: sequence length, vocabulary and task (its `certkit.task.Task.key`)."""
 
     k: int
     vocab: int
+    task: str = MAX_OF_K
 
     def __str__(self) -> str:
-        return f"K={self.k}, V={self.vocab}"
+        return ", ".join([f"K={self.k}", f"V={self.vocab}", *self._other_task()])
+
+    @property
+    def slug(self) -> str:
+        """The setting as part of a file's name.
+
+        >>> Setting(4, 64).slug, Setting(4, 64, "min-of-k").slug
+        ('k4-v64', 'k4-v64-min-of-k')
+        """
+        return "-".join([f"k{self.k}", f"v{self.vocab}", *self._other_task()])
+
+    def _other_task(self) -> list[str]:
+        """The name of the task, unless it is Max-of-K."""
+        return [] if self.task == MAX_OF_K else [short_name(self.task)]
 
 
 @attrs.frozen
 class ModelRow:
-    """A model with what its bounds are compared with (None where it was not measured)."""
+    """A model at a task, with what its bounds are compared with (None where it was not measured)."""
 
     name: str
     sha256: str
@@ -39,6 +54,11 @@ class ModelRow:
     sampled: bool
     ratio: float | None
     """σ₁/σ₂ of EQKE."""
+
+    @property
+    def subject(self) -> tuple[str, str]:
+        """Which model at which task: of one subject bounds can be compared."""
+        return (self.sha256, self.setting.task)
 
 
 @attrs.frozen
@@ -104,14 +124,14 @@ class Study:
         return sorted({row.setting for row in self.models})
 
 
-def _model(row: Mapping[str, Any], facts: Mapping[str, Any] | None) -> ModelRow:
+def _model(row: Mapping[str, Any], task: str, facts: Mapping[str, Any] | None) -> ModelRow:
     ratio = None
     if facts is not None and facts["sigma_2"] > 0:
         ratio = facts["sigma_1"] / facts["sigma_2"]
     return ModelRow(
         name=row["name"],
         sha256=row["sha256"],
-        setting=Setting(row["k"], row["vocab"]),
+        setting=Setting(row["k"], row["vocab"], task),
         accuracy_lower=None if facts is None else facts["accuracy_lower"],
         accuracy_upper=None if facts is None else _upper(facts),
         sampled=facts is not None and bool(facts["sampled"]),
@@ -144,6 +164,13 @@ def _result(row: Mapping[str, Any], model: ModelRow) -> ResultRow:
     )
 
 
+_Subject: TypeAlias = tuple[str, str]
+
+
+def _subject(row: Mapping[str, Any]) -> _Subject:
+    return row["sha256"], row["task"]
+
+
 def read_study(*folders: Path) -> Study:
     """The study in the results folders of one sweep or several: what more than one holds is read once.
 
@@ -153,25 +180,27 @@ def read_study(*folders: Path) -> Study:
     if not folders:
         raise SweepError("no results folder is named; certkit sweep makes one")
     files: dict[str, Mapping[str, Any]] = {}
-    facts: dict[str, Mapping[str, Any]] = {}
+    facts: dict[_Subject, Mapping[str, Any]] = {}
     jobs: dict[tuple[Any, ...], Mapping[str, Any]] = {}
     audits: dict[str, Audited] = {}
     for folder in folders:
         ledger, _ = open_results(folder)
         with ledger:
             files |= {row["sha256"]: row for row in ledger.rows("models")}
-            facts |= {row["sha256"]: row for row in ledger.rows("facts")}
+            facts |= {_subject(row): row for row in ledger.rows("facts")}
             audits |= {one.certificate: one for one in ledger.audits()}
             for row in ledger.rows("results"):
-                key = tuple(row[name] for name in ("sha256", "strategy", "version", "semantics"))
+                key = (*_subject(row), *(row[name] for name in ("strategy", "version", "semantics")))
                 if key not in jobs or jobs[key]["status"] != Status.PROVED:
                     jobs[key] = row
-    models = {sha256: _model(row, facts.get(sha256)) for sha256, row in files.items()}
+    seen = {*facts, *map(_subject, jobs.values())}
+    idle = {(sha256, MAX_OF_K) for sha256 in files.keys() - {sha256 for sha256, _ in seen}}
+    models = {one: _model(files[one[0]], one[1], facts.get(one)) for one in seen | idle}
     proved = [row for row in jobs.values() if row["status"] == Status.PROVED]
     failed = [row for row in jobs.values() if row["status"] != Status.PROVED]
     return Study(
         models=tuple(sorted(models.values(), key=lambda m: (m.setting, m.name))),
-        results=tuple(_result(row, models[row["sha256"]]) for row in proved),
-        failures=tuple({**row, "model": models[row["sha256"]].name} for row in failed),
+        results=tuple(_result(row, models[_subject(row)]) for row in proved),
+        failures=tuple({**row, "model": models[_subject(row)]} for row in failed),
         audits=tuple(audits.values()),
     )

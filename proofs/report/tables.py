@@ -38,7 +38,7 @@ def grouped(rows: Iterable[ResultRow], key: Callable[[ResultRow], Key]) -> dict[
 
 def best_per_model(rows: Iterable[ResultRow]) -> list[ResultRow]:
     """For each model the row with the largest bound (the cheapest of equals)."""
-    groups = grouped(rows, lambda row: row.model.sha256)
+    groups = grouped(rows, lambda row: row.model.subject)
     return [max(own, key=lambda row: (row.bound, -row.flops)) for own in groups.values()]
 
 
@@ -158,13 +158,13 @@ def strategy_table(study: Study) -> Table:
 def model_table(study: Study) -> Table:
     """Every model with its accuracy and the best bound of each family."""
     best = {}
-    for (sha256, family), members in grouped(study.results, lambda r: (r.model.sha256, r.family)).items():
-        best[sha256, family] = float(max(row.bound for row in members))
+    for (subject, family), members in grouped(study.results, lambda r: (r.model.subject, r.family)).items():
+        best[subject, family] = float(max(row.bound for row in members))
     rows: list[tuple[Value, ...]] = []
     for model in study.models:
         accuracy = (model.accuracy_lower, model.accuracy_upper, model.ratio)
         numbers: list[Value] = [math.nan if value is None else float(value) for value in accuracy]
-        bounds = tuple(best.get((model.sha256, family), math.nan) for family in _FAMILIES)
+        bounds = tuple(best.get((model.subject, family), math.nan) for family in _FAMILIES)
         how = "sampled, 99.99 %" if model.sampled else "counted in float64"
         rows.append((model.name, str(model.setting), *numbers, how, *bounds))
     columns: tuple[str, ...] = (
@@ -189,6 +189,7 @@ def result_table(study: Study) -> Table:
             row.model.name,
             row.model.setting.k,
             row.model.setting.vocab,
+            row.model.setting.task,
             row.strategy,
             row.family,
             row.complexity_class,
@@ -209,6 +210,7 @@ def result_table(study: Study) -> Table:
         "model",
         "k",
         "vocab",
+        "task",
         "strategy",
         "family",
         "class",
@@ -224,7 +226,8 @@ def result_table(study: Study) -> Table:
 def failure_table(study: Study) -> Table:
     """Jobs without a proof, and why."""
     rows = tuple(
-        (str(f["model"]), f["strategy"] or "facts", f["status"], f["reason"]) for f in study.failures
+        (f["model"].name, str(f["model"].setting), f["strategy"] or "facts", f["status"], f["reason"])
+        for f in study.failures
     )
-    columns = ("model", "strategy", "end", "reason")
+    columns = ("model", "setting", "strategy", "end", "reason")
     return Table("failures", "Jobs without a proof", "", columns, rows)

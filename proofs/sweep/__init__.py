@@ -27,6 +27,7 @@ from proofs.sweep.jobs import Audited, Facts, Job, Limits, ModelFile, Outcome, P
 from proofs.sweep.ledger import Ledger, LedgerError
 from proofs.sweep.pool import Pool
 from proofs.sweep.store import Store
+from proofs.task import Task, TaskError
 
 __all__ = [
     "Audited",
@@ -85,6 +86,8 @@ class Sweep:
         place: this machine or a cluster.
         limits: what each job may use.
         retry: try jobs again that failed, crashed or passed their limits before.
+        task: the task of so many tokens, ``Task.max_of_k``, ``Task.min_of_k`` or a function of your own. Jobs
+            of another task on the same models are other jobs, so tasks can be swept into one folder in turn.
     """
 
     models: Sequence[Path]
@@ -93,6 +96,7 @@ class Sweep:
     place: Local | Remote
     limits: Limits = attrs.field(factory=Limits)
     retry: bool = False
+    task: Callable[[int], Task] = Task.max_of_k
 
 
 @attrs.frozen
@@ -133,16 +137,27 @@ def _inspect(path: Path) -> tuple[ModelFile, str]:
     return ModelFile(str(path.absolute()), model.sha256, model.n_ctx, model.vocab), ""
 
 
+def _task_for(sweep: Sweep, model: ModelFile) -> Task | None:
+    """The task for the model's tokens, as jobs name it: none is Max-of-K."""
+    try:
+        task = sweep.task(model.vocab)
+        task.check_vocab(model.vocab)
+    except TaskError as error:
+        raise SweepError(f"{model.path}: {error}") from error
+    return None if task.is_max_of_k else task
+
+
 def _plan(sweep: Sweep) -> tuple[list[Job], list[Outcome]]:
     """All jobs of the sweep, and an outcome for each model that is none."""
-    jobs: dict[tuple[str, str, int, str], Job] = {}
+    jobs: dict[tuple[str, str, str, int, str], Job] = {}
     bad = []
     for path in sweep.models:
         model, problem = _inspect(path)
         if problem:
             bad.append(Outcome(Job(model, "", 0, ""), Status.BAD_MODEL, 0.0, problem))
             continue
-        own = [Job.facts(model), *(Job.proof(model, strategy) for strategy in sweep.strategies)]
+        task = _task_for(sweep, model)
+        own = [Job.facts(model, task), *(Job.proof(model, strategy, task) for strategy in sweep.strategies)]
         jobs |= {job.key: job for job in own if job.key not in jobs}
     return list(jobs.values()), bad
 
@@ -153,7 +168,7 @@ def run_sweep(sweep: Sweep, watch: Callable[[SweepProgress], None]) -> list[Outc
     Interrupting it, in whatever way, keeps every result that was reported to ``watch``.
 
     Raises:
-        SweepError: no models or no strategies.
+        SweepError: no models or no strategies, or a model with other tokens than the task.
         LedgerError: the folder holds something else.
         OSError: the disk is full, the folder cannot be written, or the scheduler does not answer.
         ModuleNotFoundError: pyarrow or distributed is not installed.

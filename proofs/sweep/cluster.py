@@ -85,9 +85,9 @@ class Cluster:
 
 
 def _tasks(jobs: Iterable[Job]) -> list[list[Job]]:
-    by_model: dict[str, list[Job]] = {}
+    by_subject: dict[tuple[str, str], list[Job]] = {}
     for job in jobs:
-        by_model.setdefault(job.model.sha256, []).append(job)
+        by_subject.setdefault(job.subject, []).append(job)
     return [
-        own[i : i + _JOBS_PER_TASK] for own in by_model.values() for i in range(0, len(own), _JOBS_PER_TASK)
+        own[i : i + _JOBS_PER_TASK] for own in by_subject.values() for i in range(0, len(own), _JOBS_PER_TASK)
     ]

@@ -12,7 +12,7 @@ SAMPLES = 1_000_000
 
 
 def measure(model: Model) -> Facts:
-    """Exact accuracy in float64 where the sequences can be counted, a sample otherwise; EQKE's σ₁ and σ₂."""
+    """Accuracy at Max-of-K, counted in float64 where that can be done, else sampled; σ₁ and σ₂ of EQKE."""
     sigma = [*torch.linalg.svdvals(FloatPaths.of(model).eqke)[:2].tolist(), 0.0]
     if can_count(model.vocab, model.n_ctx):
         count = count_correct(model)

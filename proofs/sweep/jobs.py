@@ -9,6 +9,7 @@ from typing import Any, Final
 import attrs
 import cattrs
 
+from certkit.task import MAX_OF_K, Task
 from proofs.strategy import AnyStrategy
 
 
@@ -59,27 +60,36 @@ class ModelFile:
 
 @attrs.frozen
 class Job:
-    """One strategy on one model. An empty strategy name asks for the model's facts (accuracy, EQKE)."""
+    """One strategy on one task of one model.
+
+    An empty strategy name asks for the facts of the model at the task (accuracy, EQKE). No task is Max-of-K.
+    """
 
     model: ModelFile
     strategy: str
     version: int
     semantics: str
+    task: Task | None = None
 
     @classmethod
-    def proof(cls, model: ModelFile, strategy: AnyStrategy) -> Job:
+    def proof(cls, model: ModelFile, strategy: AnyStrategy, task: Task | None = None) -> Job:
         """The job of proving with ``strategy``."""
-        return cls(model, strategy.name, strategy.version, str(strategy.semantics))
+        return cls(model, strategy.name, strategy.version, str(strategy.semantics), task)
 
     @classmethod
-    def facts(cls, model: ModelFile) -> Job:
+    def facts(cls, model: ModelFile, task: Task | None = None) -> Job:
         """The job of measuring what reports compare bounds with."""
-        return cls(model, "", 0, "")
+        return cls(model, "", 0, "", task)
 
     @property
-    def key(self) -> tuple[str, str, int, str]:
-        """What a result is kept under: the same weights and strategy version never need proving twice."""
-        return (self.model.sha256, self.strategy, self.version, self.semantics)
+    def subject(self) -> tuple[str, str]:
+        """Which model at which task: jobs of one subject share work."""
+        return (self.model.sha256, MAX_OF_K if self.task is None else self.task.key)
+
+    @property
+    def key(self) -> tuple[str, str, str, int, str]:
+        """What a result is kept under: the same weights, task and strategy version are never proved twice."""
+        return (*self.subject, self.strategy, self.version, self.semantics)
 
 
 @attrs.frozen

@@ -1,9 +1,12 @@
 """What a sweep has finished, in an SQLite file: a job is there with its result, or it is still to be done.
 
 The file is in write-ahead mode and every result is committed as it comes, so kill −9 at any moment leaves
-every result that was recorded and nothing half written. Results are kept under (model digest, strategy,
+every result that was recorded and nothing half written. Results are kept under (model digest, task, strategy,
 version, semantics); recording one that is there already changes nothing, so workers that did the same job
-twice, or two sweeps in one folder, do no harm.
+twice, or two sweeps in one folder, do no harm. The task is a `certkit.task.Task.key`.
+
+A ledger of schema 1 knew no tasks: all it holds is about Max-of-K. It is carried over when it is opened, in
+one transaction, so it is of one schema or the other whenever that ends.
 """
 
 from __future__ import annotations
@@ -17,10 +20,12 @@ from typing import Any, Final
 
 import attrs
 
+from certkit.task import MAX_OF_K
 from proofs.sweep.jobs import FINAL, Audited, Facts, Job, ModelFile, Outcome, Proof, as_row
 
-_SCHEMA: Final = 1
+_SCHEMA: Final = 2
 _NAMES: Final = ("models", "facts", "results")
+_KEY: Final = "sha256, task, strategy, version, semantics"
 
 
 def _columns(cls: type) -> str:
@@ -29,18 +34,14 @@ def _columns(cls: type) -> str:
     return ", ".join(f"{field.name} {kinds.get(str(field.type), 'TEXT')}" for field in attrs.fields(cls))
 
 
-_TABLES: Final = f"""
-CREATE TABLE IF NOT EXISTS models (
-    sha256 TEXT PRIMARY KEY, name TEXT, path TEXT, k INTEGER, vocab INTEGER
-) STRICT;
-CREATE TABLE IF NOT EXISTS facts (sha256 TEXT PRIMARY KEY, {_columns(Facts)}) STRICT;
-CREATE TABLE IF NOT EXISTS results (
-    sha256 TEXT, strategy TEXT, version INTEGER, semantics TEXT,
-    status TEXT, reason TEXT, seconds REAL, {_columns(Proof)},
-    PRIMARY KEY (sha256, strategy, version, semantics)
-) STRICT;
-CREATE TABLE IF NOT EXISTS audits ({_columns(Audited)}, PRIMARY KEY (certificate, auditor)) STRICT;
-"""
+_TABLES: Final = {
+    "models": "sha256 TEXT PRIMARY KEY, name TEXT, path TEXT, k INTEGER, vocab INTEGER",
+    "facts": f"sha256 TEXT, task TEXT NOT NULL, {_columns(Facts)}, PRIMARY KEY (sha256, task)",
+    "results": "sha256 TEXT, task TEXT NOT NULL, strategy TEXT, version INTEGER, semantics TEXT, "
+    f"status TEXT, reason TEXT, seconds REAL, {_columns(Proof)}, PRIMARY KEY ({_KEY})",
+    "audits": f"{_columns(Audited)}, PRIMARY KEY (certificate, auditor)",
+}
+"""The columns and keys of every table of the schema."""
 
 
 class LedgerError(ValueError):
@@ -60,14 +61,35 @@ class Ledger:
         with self._translated():
             self._db = sqlite3.connect(path, timeout=60.0, isolation_level=None)
             self._db.row_factory = sqlite3.Row
-            found = self._db.execute("PRAGMA user_version").fetchone()[0]
-            empty = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-            if found != _SCHEMA and not (found == 0 and empty):
-                raise LedgerError(f"{path} is no ledger of this version ({found}); choose another folder")
+            self._check_version()
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
-            self._db.executescript(_TABLES)
-            self._db.execute(f"PRAGMA user_version = {_SCHEMA}")
+            with self._db:  # commits, or takes everything back
+                self._db.execute("BEGIN IMMEDIATE")
+                self._bring_up_to_date()
+
+    def _check_version(self) -> int:
+        """The schema of the file; 0 if it holds nothing yet."""
+        found = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+        empty = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+        if not (1 <= found <= _SCHEMA or (found == 0 and empty)):
+            remedy = "use the certkit that wrote it" if found > _SCHEMA else "choose another folder"
+            raise LedgerError(f"{self.path} is no ledger of this version ({found}); {remedy}")
+        return found
+
+    def _bring_up_to_date(self) -> None:
+        """Make the tables that are missing; give those of schema 1 the task they were all about."""
+        old = ("facts", "results") if self._check_version() == 1 else ()
+        for name in old:
+            self._db.execute(f"ALTER TABLE {name} RENAME TO old_{name}")
+        for name, columns in _TABLES.items():
+            self._db.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns}) STRICT")
+        for name in old:
+            columns = ", ".join(self.columns(f"old_{name}"))
+            chosen = f"SELECT '{MAX_OF_K}', {columns} FROM old_{name}"
+            self._db.execute(f"INSERT INTO {name} (task, {columns}) {chosen}")
+            self._db.execute(f"DROP TABLE old_{name}")
+        self._db.execute(f"PRAGMA user_version = {_SCHEMA}")
 
     def __enter__(self) -> Ledger:
         return self
@@ -111,15 +133,11 @@ class Ledger:
 
     def record(self, outcome: Outcome) -> None:
         """Keep how a job ended. A proof is never replaced; another end is, when the job was tried again."""
-        sha256, strategy, version, semantics = outcome.job.key
+        sha256, task = outcome.job.subject
         if outcome.facts is not None:
-            self._insert("facts", {"sha256": sha256} | as_row(outcome.facts))
+            self._insert("facts", {"sha256": sha256, "task": task} | as_row(outcome.facts))
             return
-        row: dict[str, Any] = {
-            "sha256": sha256,
-            "strategy": strategy,
-            "version": version,
-            "semantics": semantics,
+        row: dict[str, Any] = dict(zip(_KEY.split(", "), outcome.job.key, strict=True)) | {
             "status": str(outcome.status),
             "reason": outcome.reason,
             "seconds": outcome.seconds,
@@ -128,8 +146,7 @@ class Ledger:
             row |= as_row(outcome.proof)
         with self._translated():
             done = self._db.execute(
-                "SELECT certificate FROM results WHERE (sha256, strategy, version, semantics) = (?, ?, ?, ?)",
-                outcome.job.key,
+                f"SELECT certificate FROM results WHERE ({_KEY}) = (?, ?, ?, ?, ?)", outcome.job.key
             ).fetchone()
         if done is None or done["certificate"] is None:
             self._insert("results", row, replace=True)
@@ -137,12 +154,10 @@ class Ledger:
     def unfinished(self, jobs: Iterable[Job], retry: bool = False) -> list[Job]:
         """Those of ``jobs`` without a result (with ``retry``: or with one that might be bettered)."""
         with self._translated():
-            rows = self._db.execute(
-                "SELECT sha256, strategy, version, semantics, status FROM results"
-            ).fetchall()
-            facts = self._db.execute("SELECT sha256 FROM facts").fetchall()
-        done = {tuple(row)[:4] for row in rows if row["status"] in FINAL or not retry}
-        done |= {(row["sha256"], "", 0, "") for row in facts}
+            rows = self._db.execute(f"SELECT {_KEY}, status FROM results").fetchall()
+            facts = self._db.execute("SELECT sha256, task, '', 0, '' FROM facts").fetchall()
+        done = {tuple(row)[:-1] for row in rows if row["status"] in FINAL or not retry}
+        done |= {tuple(row) for row in facts}
         return [job for job in jobs if job.key not in done]
 
     def certified(self) -> dict[str, str]:
@@ -164,15 +179,14 @@ class Ledger:
             return [Audited(**row) for row in self._db.execute(query, (auditor,))]
 
     def columns(self, table: str) -> dict[str, str]:
-        """The columns of ``models``, ``facts`` or ``results`` with their SQL types."""
-        _check_table(table)
+        """The columns of a table with their SQL types; none if there is no such table."""
         with self._translated():
             return {row["name"]: row["type"] for row in self._db.execute(f"PRAGMA table_info({table})")}
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """All rows of ``models``, ``facts`` or ``results`` in a fixed order."""
         _check_table(table)
-        order = "sha256, strategy, version, semantics" if table == "results" else "sha256"
+        order = {"models": "sha256", "facts": "sha256, task", "results": _KEY}[table]
         with self._translated():
             return [dict(row) for row in self._db.execute(f"SELECT * FROM {table} ORDER BY {order}")]
 

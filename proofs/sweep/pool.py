@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 
 import attrs
 
@@ -125,7 +125,7 @@ class Pool:
         Raises:
             OSError: the disk is full or the store cannot be written.
         """
-        queues = _by_model(jobs)
+        queues = _by_subject(jobs)
         busy: list[Process] = []
         with contextlib.ExitStack() as stack, selectors.DefaultSelector() as selector:
             stack.callback(lambda: [process.stop() for process in busy])
@@ -153,19 +153,24 @@ class Pool:
                         yield outcome
 
 
-def _by_model(jobs: Iterable[Job]) -> dict[str, collections.deque[Job]]:
-    """The queue of each model's jobs (strategies of one model share work, so they stay together)."""
-    queues: dict[str, collections.deque[Job]] = {}
+_Queues: TypeAlias = dict[tuple[str, str], collections.deque[Job]]
+
+
+def _by_subject(jobs: Iterable[Job]) -> _Queues:
+    """The queue of each subject's jobs (its strategies share work, so they stay together)."""
+    queues: _Queues = {}
     for job in jobs:
-        queues.setdefault(job.model.sha256, collections.deque()).append(job)
+        queues.setdefault(job.subject, collections.deque()).append(job)
     return queues
 
 
-def _next(queues: dict[str, collections.deque[Job]], last: Job | None) -> Job:
-    """The next job: of the same model while there is one, else of the model with most still to do."""
-    same = last.model.sha256 if last is not None else ""
-    model = same if same in queues else max(queues, key=lambda sha256: len(queues[sha256]))
-    job = queues[model].popleft()
-    if not queues[model]:
-        del queues[model]
+def _next(queues: _Queues, last: Job | None) -> Job:
+    """The next job: of the same subject while there is one, else of the subject with most still to do."""
+    if last is not None and last.subject in queues:
+        subject = last.subject
+    else:
+        subject = max(queues, key=lambda one: len(queues[one]))
+    job = queues[subject].popleft()
+    if not queues[subject]:
+        del queues[subject]
     return job

@@ -29,6 +29,7 @@ from proofs.strategy import AnyStrategy, StrategyError, find
 from proofs.sweep.facts import measure
 from proofs.sweep.jobs import Job, Outcome, Proof, Status, job_from_json, to_json
 from proofs.sweep.store import Store
+from proofs.task import Task, renamed, restated
 from proofs.workspace import Workspace
 
 DISK_EXIT: Final = 74
@@ -38,9 +39,11 @@ _OUT_OF_MEMORY: Final = ("can't allocate memory", "not enough memory", "out of m
 
 @attrs.frozen
 class _Loaded:
-    """A model with the work its strategies share."""
+    """A model, a task, the model renamed for it (`proofs.task`), and the work that strategies share."""
 
     model: Model
+    task: Task
+    subject: Model
     searching: Workspace
     verifying: Workspace
 
@@ -49,7 +52,9 @@ class _Loaded:
         model = load_model(job.model.path)
         if model.sha256 != job.model.sha256:
             raise ModelError(f"{job.model.path}: the file has changed since the sweep began; start it again")
-        return cls(model, Workspace(model), Workspace(model))
+        task = Task.max_of_k(model.vocab) if job.task is None else job.task
+        subject = renamed(model, task)
+        return cls(model, task, subject, Workspace(subject), Workspace(subject))
 
 
 def summary(certificate: Certificate, strategy: AnyStrategy, digest: str) -> Proof:
@@ -78,7 +83,8 @@ def _prove(job: Job, loaded: _Loaded, store: Store) -> Proof:
     strategy = find(job.strategy, job.semantics)
     if strategy.version != job.version:
         raise StrategyError(f"{job.strategy} is version {strategy.version} here, {job.version} was asked for")
-    certificate = prove_with(strategy, loaded.model, loaded.searching, loaded.verifying)
+    proof = prove_with(strategy, loaded.subject, loaded.searching, loaded.verifying)
+    certificate = restated(proof, loaded.model, loaded.task)
     return summary(certificate, strategy, store.add(certificate))
 
 
@@ -86,20 +92,20 @@ def _is_memory(error: RuntimeError) -> bool:
     return any(sign in str(error) for sign in _OUT_OF_MEMORY)
 
 
-def run(job: Job, loaded: dict[str, _Loaded], store: Store) -> Outcome:
-    """Do one job; ``loaded`` keeps the last model between jobs."""
+def run(job: Job, loaded: dict[tuple[str, str], _Loaded], store: Store) -> Outcome:
+    """Do one job; ``loaded`` keeps the last subject between jobs."""
     started = time.perf_counter()
 
     def ended(status: Status, reason: str = "") -> Outcome:
         return Outcome(job, status, time.perf_counter() - started, reason.split("\n")[0][:500])
 
     try:
-        if job.model.sha256 not in loaded:
+        if job.subject not in loaded:
             loaded.clear()
-            loaded[job.model.sha256] = _Loaded.of(job)
-        here = loaded[job.model.sha256]
+            loaded[job.subject] = _Loaded.of(job)
+        here = loaded[job.subject]
         if job.strategy == "":
-            return attrs.evolve(ended(Status.PROVED), facts=measure(here.model))
+            return attrs.evolve(ended(Status.PROVED), facts=measure(here.subject))
         require_sound()
         proof = _prove(job, here, store)
         return attrs.evolve(ended(Status.PROVED), proof=proof)
@@ -122,7 +128,7 @@ def main(arguments: list[str]) -> int:
     torch.set_num_threads(1)
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # nothing but answers may reach the parent's pipe
-    loaded: dict[str, _Loaded] = {}
+    loaded: dict[tuple[str, str], _Loaded] = {}
     for line in sys.stdin:
         try:
             outcome = run(job_from_json(line), loaded, store)

@@ -14,6 +14,7 @@ import torch
 
 from certkit.certificate import Certificate, Claim
 from certkit.cli.exits import Exit
+from certkit.cli.kinds import is_certificate
 from certkit.cli.main import main
 from certkit.content import CertifiedSet, full_content
 from proofs.model import Model, save_model
@@ -73,6 +74,9 @@ def _bad_weights() -> None:
         safetensors.torch.save_file(good | changed, f"{name}.safetensors")
 
 
+_MODEL_NOT = "good.safetensors is a model, not a certificate;"
+_CERTIFICATE_NOT = "good.cert is a certificate, not a model;"
+
 TABLE: list[tuple[str, int, str]] = [
     # command line, exit code, what stderr must name
     ("prov good.safetensors", 2, "did you mean 'prove'"),
@@ -89,7 +93,6 @@ TABLE: list[tuple[str, int, str]] = [
     ("prove text", 2, "text"),
     ("prove empty", 2, "empty"),
     ("prove cut.safetensors", 2, "cut.safetensors"),
-    ("prove good.cert", 2, "good.cert"),
     ("prove good.safetensors --strategy cubick", 2, "did you mean 'cubic'"),
     ("prove good.safetensors --strategy zzz*", 2, "zzz*"),
     ("prove good.safetensors --semantics complex", 2, "complex"),
@@ -101,13 +104,27 @@ TABLE: list[tuple[str, int, str]] = [
     ("prove good.safetensors other/good.safetensors", 2, "same name"),
     ("show", 2, "CERTIFICATE"),
     ("show absent.cert", 2, "absent.cert"),
-    ("show good.safetensors", 2, "good.safetensors"),
     ("show empty", 2, "empty"),
+    ("show other", 2, "other is a folder; name a certificate in it"),
     ("show cut.cert", 2, "cut.cert"),
     ("show edited.cert", 2, "edited.cert"),
     ("show good.cert --content --json", 2, "--json"),
     ("show good.cert good.cert", 2, "good.cert"),
     ("strategies extra", 2, "extra"),
+    ("audit good.safetensors good.cert", 2, f"{_MODEL_NOT} write certkit audit CERT… MODEL"),
+    ("audit good.cert good.safetensors good.cert", 2, f"{_MODEL_NOT} write certkit audit CERT… MODEL"),
+    ("audit --jobs 2 good.safetensors good.cert --json", 2, f"{_MODEL_NOT} write certkit audit"),
+    ("audit good.safetensors good.safetensors", 2, f"{_MODEL_NOT} write certkit audit CERT… MODEL"),
+    ("audit good.cert good.cert", 2, f"{_CERTIFICATE_NOT} write certkit audit CERT… MODEL"),
+    ("attack good.safetensors good.cert", 2, f"{_MODEL_NOT} write certkit attack CERT MODEL"),
+    ("attack good.cert good.cert", 2, f"{_CERTIFICATE_NOT} write certkit attack CERT MODEL"),
+    ("explain good.safetensors good.cert", 2, f"{_MODEL_NOT} write certkit explain CERT MODEL"),
+    ("explain good.cert good.cert", 2, f"{_CERTIFICATE_NOT} write certkit explain CERT MODEL"),
+    ("show good.safetensors", 2, f"{_MODEL_NOT} certkit prove good.safetensors makes one"),
+    ("diff good.cert good.safetensors", 2, f"{_MODEL_NOT} certkit prove good.safetensors makes one"),
+    ("combine good.safetensors good.cert --out c", 2, f"{_MODEL_NOT} certkit prove"),
+    ("prove good.cert", 2, f"{_CERTIFICATE_NOT} certkit prove takes models"),
+    ("sweep good.safetensors good.cert", 2, f"{_CERTIFICATE_NOT} certkit sweep takes models"),
     ("attack good.cert other/good.safetensors", 2, "is about model"),
     ("attack good.cert good.safetensors --tries -1", 2, "--tries -1"),
     ("explain good.cert other/good.safetensors", 2, "is about model"),
@@ -144,6 +161,29 @@ def test_bad_input(
     assert named in message[0]
     assert "Traceback" not in printed.err
     assert printed.out == ""
+
+
+@pytest.mark.parametrize("line", ["audit good.cert good.safetensors", "audit text good.safetensors"])
+def test_files_in_the_right_order_reach_the_auditor(
+    line: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Telling files apart is for messages: nothing is refused or accepted by it."""
+    Path("7").write_bytes(Path("good.safetensors").read_bytes())
+    for options in ("", " --jobs 7", " --json", " --sample 7 --json"):
+        main((line + options).split())
+        printed = capsys.readouterr()
+        assert printed.err == ""
+        assert "verdict" in printed.out
+
+
+def test_a_pipe_is_left_to_its_reader(folder: Path) -> None:
+    """Looking at the first bytes of a pipe would take them away."""
+    os.mkfifo("pipe")
+    read, written = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK), os.open("pipe", os.O_WRONLY)
+    os.write(written, Path("good.cert").read_bytes())
+    assert not is_certificate("pipe")
+    assert os.read(read, 11) == b'{"certkit":'
+    os.close(read), os.close(written)
 
 
 def test_interrupted(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,3 +23,15 @@ def test_the_demonstration_ends_with_two_verified_certificates(
         path = tmp_path / "demo" / f"k3-v6-s0--{strategy}.cert"
         assert path.is_file()
         assert path.name in printed
+
+
+@pytest.mark.parametrize("path", ["", None], ids=["not on the path", "on the path"])
+def test_the_command_it_ends_with_can_be_typed(path: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make demo` runs in an environment that nobody has activated."""
+    scripts = os.path.dirname(sys.executable)
+    monkeypatch.setenv("PATH", scripts if path is None else path)
+    program = demo._program()
+    assert program == "certkit" if path is None else os.sep in program
+    done = subprocess.run([program, "audit", "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "CERT" in done.stdout

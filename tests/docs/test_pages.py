@@ -22,7 +22,7 @@ SECONDS_PER_COMMAND = 240
 NOT_RUN = {
     "make demo": "tests/cli/test_demo.py runs the same program on a smaller model",
     "make test": "this is the command that runs this test",
-    "pip install -e '.[prove]'": "installs; the Makefile's own installation is the test",
+    "pip install -e '.[prove,report]'": "installs; the Makefile's own installation is the test",
     "pip install torch --index-url https://download.pytorch.org/whl/cpu": "installs from another server",
     "pip install '.[audit]'": "installs; tests/test_architecture.py runs the audit without the extras",
     "NO_MKDOCS_2_WARNING=1 mkdocs serve": "serves until it is stopped; `make docs` builds the same site",
