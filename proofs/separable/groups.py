@@ -110,8 +110,8 @@ class Rows:
         """A range of rows, renumbered."""
         first, last = (int(here[0]), int(here[-1])) if len(here) else (0, -1)
         mine = slice(*torch.searchsorted(self.output_row, torch.tensor([first, last + 1])).tolist())
-        own = (column[here] for column in (self.q, self.m, self.earlier, self.meet))
-        return Rows(*own, self.output_row[mine] - first, self.output[mine])
+        q, m, earlier, meet = (column[here] for column in (self.q, self.m, self.earlier, self.meet))
+        return Rows(q, m, earlier, meet, self.output_row[mine] - first, self.output[mine])
 
     def outputs_of(self) -> list[tuple[int, ...]]:
         """The outputs of each row."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from multiprocessing import get_context
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -21,7 +21,7 @@ __all__ = ["each_query"]
 
 T = TypeVar("T")
 
-_here: Callable[[int], object]
+_here: Callable[[int], Any]
 """In a worker: the work, which was there when it was forked."""
 
 
@@ -32,18 +32,19 @@ def each_query(work: Callable[[int], T], vocab: int) -> Iterator[T]:
         yield from map(work, range(vocab))
         return
     with get_context("fork").Pool(threads, _start, (work,)) as pool:
-        for result, spent in pool.imap(_one, range(vocab)):
+        found: Iterator[tuple[T, Cost]] = pool.imap(_one, range(vocab))
+        for result, spent in found:
             cost.record(spent.flops, spent.comparisons, spent.int_ops)
             yield result
 
 
-def _start(work: Callable[[int], object]) -> None:
+def _start(work: Callable[[int], Any]) -> None:
     global _here
     _here = work
     torch.set_num_threads(1)
 
 
-def _one(q: int) -> tuple[object, Cost]:
+def _one(q: int) -> tuple[Any, Cost]:
     with cost.counting() as spent:
         result = _here(q)
     return result, spent

@@ -28,7 +28,7 @@ class _RowSample:
     """Sequences of a class as its R rows see them.
 
     Attributes:
-        terms: ``[R, N, K]`` of each row; ``other``: the same of what it meets; ``meets [R]``: whether it does.
+        terms: ``[R, N, K]`` of each row; ``other``: of what it meets; ``meets [R]``: whether it does.
         weight: ``[N]`` what sequences count for, as shares of all sequences.
     """
 

@@ -125,6 +125,7 @@ def mutated(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(count_module, name, mutant)
 
 
+@pytest.mark.parametrize("name", ["binned_up", "binned_down"])
 def test_a_bin_the_wrong_way_is_seen_to_fail(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     mutated(monkeypatch, name)
     for seed in range(40):
