@@ -65,7 +65,9 @@ class ScaledWeights:
 
 def _scaled_exp(score: Interval) -> ScaledWeights:
     guess = (score.lo / 2 + score.hi / 2) / math.log(2.0)
-    exponent = torch.nan_to_num(guess.round(), nan=0.0).clamp(-_LARGEST_EXPONENT, _LARGEST_EXPONENT)
+    exponent = torch.nan_to_num(guess.round(), nan=0.0, posinf=torch.inf).clamp(
+        -_LARGEST_EXPONENT, _LARGEST_EXPONENT
+    )
     ln2 = Interval.exact(2.0).log()
     return ScaledWeights((score - Interval.exact(exponent) * ln2).exp(), exponent)
 

@@ -124,6 +124,17 @@ def no_tolerances(source: Source) -> Iterator[str]:
             yield f"{source.path}:{getattr(node, 'lineno', 0)}: {name}: bounds, not tolerances"
 
 
+def infinity_stays(source: Source) -> Iterator[str]:
+    """`nan_to_num` makes infinity the largest float unless told otherwise: as a bound, that is false."""
+    if not source.is_under(*PRODUCT):
+        return
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            told = any(keyword.arg == "posinf" for keyword in node.keywords)
+            if node.func.attr == "nan_to_num" and not told:
+                yield f"{source.path}:{node.lineno}: nan_to_num without posinf"
+
+
 def no_broad_except(source: Source) -> Iterator[str]:
     """An error is handled by its own name or not at all; cleaning up and raising it again is no handling."""
     if not source.is_under(*PRODUCT):
@@ -202,6 +213,7 @@ RULES: tuple[Rule, ...] = (
     kernel_by_its_face,
     only_rounding_rounds,
     no_tolerances,
+    infinity_stays,
     no_broad_except,
     no_unfinished_work,
     files_fit,
@@ -229,6 +241,8 @@ OFFENCES = [
     (only_rounding_rounds, "certkit/interval.py", "import torch\nx = torch.nextafter"),
     (no_tolerances, "proofs/cubic.py", "import math\nmath.isclose(1, 1)"),
     (no_tolerances, "proofs/cubic.py", "f(1, atol=0)"),
+    (infinity_stays, "proofs/cubic.py", "x = bound.nan_to_num(nan=torch.inf)"),
+    (infinity_stays, "proofs/cubic.py", "x = torch.nan_to_num(bound)"),
     (no_broad_except, "proofs/cubic.py", "try:\n    f()\nexcept Exception:\n    g()"),
     (no_broad_except, "proofs/cubic.py", "try:\n    f()\nexcept (ValueError, BaseException):\n    g()"),
     (no_broad_except, "proofs/cubic.py", "try:\n    f()\nexcept:\n    raise ValueError"),

@@ -101,9 +101,9 @@ def _eigenvectors(gram: Interval) -> tuple[Tensor, Tensor]:
     middle = near_middle(gram)
     values, vectors = torch.linalg.eigh(0.5 * (middle + middle.mT))
     cost.record(flops=9 * middle.shape[-1] * middle.numel())  # the customary operation count
-    return torch.nan_to_num(values, nan=0.0).clamp(0.0, 2.0**60), torch.nan_to_num(vectors, nan=0.0).clamp(
-        -1.0, 1.0
-    )
+    return torch.nan_to_num(values, nan=0.0, posinf=torch.inf).clamp(0.0, 2.0**60), torch.nan_to_num(
+        vectors, nan=0.0, posinf=torch.inf
+    ).clamp(-1.0, 1.0)
 
 
 def _gershgorin_upper(m: Interval) -> Interval:

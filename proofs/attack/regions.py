@@ -7,6 +7,7 @@ elsewhere. `others` are always the K−1 non-query tokens.
 from __future__ import annotations
 
 import abc
+from typing import Final
 
 import attrs
 import torch
@@ -15,6 +16,8 @@ from torch import Tensor
 from certkit.content import Box, Cell
 from certkit.runs import run_has, run_tokens
 from proofs.paths import Paths
+
+_MOST: Final = torch.finfo(torch.float64).max
 
 
 @attrs.frozen(eq=False)
@@ -51,7 +54,9 @@ class FloatClass:
         for p, tokens in enumerate(others.T):
             total += self.slots[p, tokens]
             size += self.slots[p, tokens].abs()
-        relative = torch.where(size > 0, total / size, 0.0).nan_to_num(0.0)  # what is not a number is suspect
+        relative = torch.where(size > 0, total / size, 0.0).nan_to_num(
+            0.0, posinf=1.0
+        )  # what is not a number is suspect
         relative[:, self.m] = -torch.inf
         return relative
 
@@ -140,7 +145,7 @@ class CellRegion(Region):
         if self.cell.n:
             allowed = torch.tensor(run_tokens(self.cell.allowed))
             best = slots[:, allowed].max(1)
-            gain = (best.values - slots[:, m]).nan_to_num(0.0)
+            gain = (best.values - slots[:, m]).nan_to_num(0.0, posinf=_MOST)
             chosen = gain.argsort(0, descending=True)[: self.cell.n]
             tokens.scatter_(0, chosen, allowed[best.indices].gather(0, chosen))
         return tokens.T
@@ -192,7 +197,7 @@ class BoxRegion(Region):
             best = slots[p, allowed].max(0)
             tokens[:, p] = allowed[best.indices]
             if run_has(runs, m):
-                losses[:, p] = (best.values - slots[p, m]).nan_to_num(0.0)
+                losses[:, p] = (best.values - slots[p, m]).nan_to_num(0.0, posinf=_MOST)
         return self._place_max(tokens, losses)
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:

@@ -144,7 +144,7 @@ class _ByOutput:
     def maxima_over(self, chosen: Tensor, least: Tensor) -> Tensor:
         """``[A, V]`` the maximum over the chosen tokens ``[A, V]`` of each row and ``least [A]``."""
         vocab = self.constant.shape[1]
-        out = least.nan_to_num(nan=torch.inf)[:, None].repeat(1, vocab)
+        out = torch.where(torch.isnan(least), torch.inf, least)[:, None].repeat(1, vocab)
         row, token = chosen.nonzero(as_tuple=True)
         length = max(1, _BLOCK // vocab)
         for rows, tokens in zip(row.split(length), token.split(length), strict=True):

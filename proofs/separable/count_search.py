@@ -59,7 +59,7 @@ def plan_counts(model: Model) -> CountPlan:
     q, m, x, multiplier, log_bound, worst = (torch.cat(column) for column in zip(*found, strict=True))
     counted, fine = _worth_counting(q, m, log_bound, model)
     bins = torch.where(fine, float(BINS), float(COARSE_BINS))[counted]
-    width = (worst[counted] / bins).nan_to_num(nan=1.0).clamp(1e-290, 1e290)
+    width = (worst[counted] / bins).nan_to_num(nan=1.0, posinf=torch.inf).clamp(1e-290, 1e290)
     return CountPlan(
         (q[counted], m[counted], x[counted]),
         width,

@@ -119,4 +119,4 @@ def tail_search(terms: Terms, q: int) -> tuple[Tensor, Tensor]:
         if not bool(moving.any()):
             break
         active, rows = active[moving], rows.at(moving)
-    return torch.where(torch.isfinite(answer), answer, 0.0), found.nan_to_num(nan=torch.inf)
+    return torch.where(torch.isfinite(answer), answer, 0.0), found.nan_to_num(nan=torch.inf, posinf=torch.inf)

@@ -95,4 +95,4 @@ def class_widths(sample: Sample, plan: Plan, terms: Tensor, share: float, q: int
         worst = free + (mine[:, :-1, -1] - best).amax(1)
     bins = _bins(_row_sample(sample, plan, share), worst.abs())
     width = torch.maximum(worst.abs() / bins, free / _FREE).double()
-    return width.nan_to_num(nan=1.0).clamp(1e-290, 1e290)
+    return width.nan_to_num(nan=1.0, posinf=torch.inf).clamp(1e-290, 1e290)
