@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,6 +26,7 @@ from torch import Tensor
 from certkit import Certificate, Interval
 from proofs import Recipe, prove, train
 from proofs.report.coverage import coverage_figure
+from proofs.report.figures import svg_of
 from proofs.report.theme import DARK, LIGHT, Theme
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -112,7 +112,7 @@ def frontier(rows: Sequence[Proved], theme: Theme) -> str:
         axes.grid(visible=True, which="major")
         axes.set_axisbelow(True)
         axes.legend(loc="upper right")
-        return _svg(canvas)
+        return svg_of(canvas, dpi=100)
 
 
 def _example(x: Interval) -> Interval:
@@ -147,7 +147,7 @@ def interval(theme: Theme) -> str:
         axes.scatter(points, values, 5, theme.ink, linewidths=0, label="400 samples")
         axes.set(xlabel="x", ylabel="exp(−x) · sin(5x)", xlim=(0, 2))
         axes.legend(loc="upper right")
-        return _svg(canvas)
+        return svg_of(canvas, dpi=100)
 
 
 def _boxes(axes: Axes, x: Interval, y: Interval, colour: str, strength: float) -> None:
@@ -157,13 +157,6 @@ def _boxes(axes: Axes, x: Interval, y: Interval, colour: str, strength: float) -
         axes.add_patch(
             Rectangle(corner, width, height, facecolor=colour, alpha=strength, linewidth=0, label=label)
         )
-
-
-def _svg(canvas: Canvas) -> str:
-    stream = io.StringIO()
-    canvas.savefig(stream, format="svg", metadata={"Date": None, "Creator": "certkit"})
-    text = stream.getvalue()
-    return text[text.index("<svg") :]
 
 
 def _coverage(certificate: Certificate) -> Callable[[Theme], str]:

@@ -14,6 +14,7 @@ from html import escape
 
 __all__ = [
     "facts_html",
+    "float_down",
     "grouped",
     "grouped_up",
     "percent_down",
@@ -45,6 +46,19 @@ def percent_up(value: Fraction, digits: int = 4) -> str:
     '33.3334 %'
     """
     return _percent(math.ceil(value * 100 * 10**digits), digits)
+
+
+def float_down(value: Fraction) -> float:
+    """A float that is at most `value`, for a `value` in [0, 1]; at most 2⁻⁵³ below it.
+
+    The quotient is exact: its numerator is an integer of at most 53 bits, its denominator a power of two.
+
+    >>> float_down(Fraction(1, 3)) <= Fraction(1, 3), float_down(Fraction(1))
+    (True, 1.0)
+    """
+    if not 0 <= value <= 1:
+        raise ValueError(f"value={value} is not a proportion in [0, 1]")
+    return math.floor(value * 2**53) / 2**53
 
 
 def grouped(value: int) -> str:

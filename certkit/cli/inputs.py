@@ -11,6 +11,12 @@ from certkit.cli.exits import CliError, Exit
 from certkit.cli.kinds import is_certificate, is_model
 
 
+def refusal(path: Path, error: ValueError) -> CliError:
+    """What `error` says, with the file it is about."""
+    text = str(error)
+    return CliError(text if str(path) in text else f"{path}: {text}")
+
+
 def read_certificate(path: Path) -> Certificate:
     """The certificate in `path`, unaudited; refusals name the path."""
     if path.is_dir():
@@ -20,8 +26,7 @@ def read_certificate(path: Path) -> Certificate:
     try:
         return Certificate.load(path)
     except ValueError as error:
-        text = str(error)
-        raise CliError(text if str(path) in text else f"{path}: {text}") from error
+        raise refusal(path, error) from error
 
 
 def require_models(models: Sequence[Path], command: str) -> None:

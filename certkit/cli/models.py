@@ -10,6 +10,7 @@ from rich.text import Text
 
 from certkit import environment
 from certkit.cli.exits import CliError, Exit
+from certkit.cli.inputs import refusal
 from certkit.cli.output import log_console
 from certkit.task import MAX_OF_K, NAMES
 from proofs.model import Model, ModelError, load_model, load_notes
@@ -20,8 +21,7 @@ def read_model(path: Path) -> Model:
     try:
         return load_model(path)
     except ModelError as error:
-        text = str(error)
-        raise CliError(text if str(path) in text else f"{path}: {text}") from error
+        raise refusal(path, error) from error
 
 
 def _trained_for(path: Path) -> str:

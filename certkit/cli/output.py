@@ -3,29 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Mapping
-from fractions import Fraction
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-
-_UNIT = 2**53
-
-
-def float_down(value: Fraction) -> float:
-    """A float that is at most `value`, for a `value` in [0, 1]; at most 2⁻⁵³ below it.
-
-    The quotient is exact: its numerator is an integer of at most 53 bits, its denominator a power of two.
-
-    >>> float_down(Fraction(1, 3)) <= Fraction(1, 3), float_down(Fraction(1))
-    (True, 1.0)
-    """
-    if not 0 <= value <= 1:
-        raise ValueError(f"value={value} is not a proportion in [0, 1]")
-    return math.floor(value * _UNIT) / _UNIT
 
 
 def print_json(record: Mapping[str, object]) -> None:

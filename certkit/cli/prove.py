@@ -17,8 +17,8 @@ from certkit.certificate import Certificate
 from certkit.cli.exits import CliError, Exit
 from certkit.cli.inputs import require_models, writable_folder
 from certkit.cli.models import read_model, remark_on_task, require_sound_machine, use_threads
-from certkit.cli.output import float_down, log_console, print_json, print_table, result_console
-from certkit.display import grouped, percent_down, percent_up
+from certkit.cli.output import log_console, print_json, print_table, result_console
+from certkit.display import float_down, grouped, percent_down, percent_up
 from certkit.fileformat import wide_int
 from certkit.listing import content_kinds
 from certkit.task import MAX_OF_K

@@ -13,8 +13,8 @@ from certkit.atomic import write_atomically
 from certkit.certificate import Certificate, Json
 from certkit.cli.exits import CliError
 from certkit.cli.inputs import read_certificate
-from certkit.cli.output import float_down, print_json, result_console
-from certkit.display import percent_down, printable
+from certkit.cli.output import print_json, result_console
+from certkit.display import float_down, percent_down, printable
 from certkit.fileformat import wide_int
 from certkit.listing import content_kinds, content_records, summary
 from certkit.task import NAMES

@@ -15,6 +15,7 @@ import base64
 import html
 import math
 import string
+from fractions import Fraction
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -87,7 +88,8 @@ def _number(value: float | int) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if 0 <= value <= 1:
-        return f"{math.floor(value * 10**5) / 10**5:.5f}"
+        scaled = math.floor(Fraction(value) * 10**5)
+        return f"{scaled // 10**5}.{scaled % 10**5:05d}"
     return f"{value:,.2f}" if abs(value) < 10_000 else f"{value:.3g}"
 
 

@@ -6,7 +6,6 @@ certificate *claims*: drawing is no more a check than `certkit show` is.
 
 from __future__ import annotations
 
-import io
 from fractions import Fraction
 from typing import Final
 
@@ -18,7 +17,8 @@ from matplotlib.figure import Figure as Canvas
 
 from certkit.certificate import Certificate
 from certkit.content import CertifiedSet, class_size
-from proofs.report.figures import Figure
+from certkit.display import percent_down
+from proofs.report.figures import Figure, svg_of
 from proofs.report.theme import LIGHT, Theme
 
 __all__ = ["coverage_figure", "missing_shares"]
@@ -75,7 +75,7 @@ def coverage_figure(certificate: Certificate, theme: Theme = LIGHT) -> Figure:
         bar.minorticks_off()
         bar.outline.set_visible(False)
         _words(axes, certificate, sum(share == 0 for share in shares.values()), len(shares))
-        svg = _svg(canvas)
+        svg = svg_of(canvas, dpi=100)
     caption = "Each square is the class of sequences with one last token and one largest token."
     return Figure(f"coverage-{certificate.strategy}", f"Coverage of {certificate.strategy}", caption, svg)
 
@@ -85,17 +85,9 @@ def _words(axes: Axes, certificate: Certificate, whole: int, classes: int) -> No
     ranks = "" if certificate.claim.task.is_max_of_k else " (rank)"
     axes.set_xlabel(f"largest token m{ranks}")
     axes.set_ylabel(f"last token q{ranks}")
-    percent = int(certificate.bound * 10**4) / 100
     lines = (
         certificate.strategy,
-        f"{percent:.2f} % certified",
+        f"{percent_down(certificate.bound, 2)} certified",
         f"{whole:,} of {classes:,} classes certified whole",
     )
     axes.text(0.03, 0.97, "\n".join(lines), transform=axes.transAxes, va="top", linespacing=1.6)
-
-
-def _svg(canvas: Canvas) -> str:
-    stream = io.StringIO()
-    canvas.savefig(stream, format="svg", metadata={"Date": None, "Creator": "certkit"}, dpi=100)
-    text = stream.getvalue()
-    return text[text.index("<svg") :]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import math
 import statistics
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Literal
 
 import attrs
 import matplotlib
@@ -55,9 +55,10 @@ def _canvas() -> tuple[Canvas, Axes]:
     return canvas, canvas.add_subplot()
 
 
-def _svg(canvas: Canvas) -> str:
+def svg_of(canvas: Canvas, dpi: int = 160) -> str:
+    """The picture as SVG, the same bytes every time, without the prologue that a page has no use for."""
     stream = io.StringIO()
-    canvas.savefig(stream, format="svg", metadata={"Date": None, "Creator": "certkit"}, dpi=160)
+    canvas.savefig(stream, format="svg", metadata={"Date": None, "Creator": "certkit"}, dpi=dpi)
     text = stream.getvalue()
     return text[text.index("<svg") :]
 
@@ -102,33 +103,44 @@ def _legend(rows: Sequence[ResultRow]) -> list[Line2D]:
     ]
 
 
-def bound_against_operations(study: Study, setting: Setting) -> Figure:
-    """Certified accuracy against the operations of verification."""
+@attrs.frozen
+class _Quantity:
+    """What an axis shows of a proof: its name in a file's name, in a title and at the axis."""
+
+    name: str
+    title: str
+    label: str
+    scale: Literal["linear", "log"]
+    of: Callable[[ResultRow], float]
+
+
+_BOUND = _Quantity("bound", "bound", "certified accuracy", "linear", lambda row: float(row.bound))
+_WORK = "floating-point operations to verify"
+_OPERATIONS = _Quantity("operations", "operations", _WORK, "log", lambda row: row.flops)
+_UNEXPLAINED = "unexplained dimension"
+_DIMENSION = _Quantity("dimension", _UNEXPLAINED, _UNEXPLAINED, "log", lambda row: row.unexplained_dimension)
+
+
+def _against(study: Study, setting: Setting, y: _Quantity, x: _Quantity, caption: str) -> Figure:
+    """Two quantities of every proof of a setting, a point for each."""
     rows = [row for row in study.results if row.model.setting == setting and row.flops > 0]
     canvas, axes = _canvas()
-    _scatter(axes, rows, [row.flops for row in rows], [float(row.bound) for row in rows])
-    axes.set_xscale("log")
-    axes.set_xlabel("floating-point operations to verify")
-    axes.set_ylabel("certified accuracy")
-    axes.set_title(str(setting))
+    _scatter(axes, rows, [x.of(row) for row in rows], [y.of(row) for row in rows])
+    axes.set(xscale=x.scale, xlabel=x.label, yscale=y.scale, ylabel=y.label, title=str(setting))
+    title = f"{y.title.capitalize()} against {x.title}, {setting}"
+    return Figure(f"{y.name}-{x.name}-{setting.slug}", title, caption, svg_of(canvas))
+
+
+def bound_against_operations(study: Study, setting: Setting) -> Figure:
+    """Certified accuracy against the operations of verification."""
     caption = "Each point is one strategy on one model. Up and to the left is better."
-    name = f"bound-operations-{setting.slug}"
-    return Figure(name, f"Bound against operations, {setting}", caption, _svg(canvas))
+    return _against(study, setting, _BOUND, _OPERATIONS, caption)
 
 
 def operations_against_dimension(study: Study, setting: Setting) -> Figure:
     """Operations against the unexplained dimension."""
-    rows = [row for row in study.results if row.model.setting == setting and row.flops > 0]
-    canvas, axes = _canvas()
-    _scatter(axes, rows, [row.unexplained_dimension for row in rows], [row.flops for row in rows])
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xlabel("unexplained dimension")
-    axes.set_ylabel("floating-point operations to verify")
-    axes.set_title(str(setting))
     caption = "What a proof leaves uncompressed, and what it costs to check."
-    name = f"operations-dimension-{setting.slug}"
-    return Figure(name, f"Operations against unexplained dimension, {setting}", caption, _svg(canvas))
+    return _against(study, setting, _OPERATIONS, _DIMENSION, caption)
 
 
 @attrs.frozen
@@ -185,7 +197,7 @@ def bound_against_ratio(study: Study, setting: Setting, by_error: bool) -> Figur
     axes.set_title(f"{setting}, by {what}")
     name = f"bound-ratio-{'error' if by_error else 'attention'}-{setting.slug}"
     caption = "The best bound of each handling on each model, with least-squares lines."
-    return Figure(name, f"Bound against σ₁/σ₂ by {what}, {setting}", caption, _svg(canvas))
+    return Figure(name, f"Bound against σ₁/σ₂ by {what}, {setting}", caption, svg_of(canvas))
 
 
 def bounds_across_settings(study: Study) -> Figure:
@@ -222,7 +234,7 @@ def bounds_across_settings(study: Study) -> Figure:
     caption = (
         "Mean of the best bound of each class over models; bars are one standard deviation between models."
     )
-    return Figure("bounds-settings", "Bounds across settings", caption, _svg(canvas))
+    return Figure("bounds-settings", "Bounds across settings", caption, svg_of(canvas))
 
 
 def all_figures(study: Study) -> list[Figure]:

@@ -1,4 +1,7 @@
-"""The tables of a report: each a title, column names, and cells that are text or numbers."""
+"""The tables of a report: each a title, column names, and cells that are text or numbers.
+
+Bounds, and means of bounds, are floats rounded down: no cell says more than was certified.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,13 @@ import io
 import math
 import statistics
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import Final, TypeAlias, TypeVar
+from fractions import Fraction
+from typing import Any, Final, TypeAlias, TypeVar
 
 import attrs
 
-from proofs.report.study import ResultRow, Study
+from certkit.display import float_down
+from proofs.report.study import ModelRow, ResultRow, Study
 from proofs.strategy import ComplexityClass, Family
 
 Key = TypeVar("Key", bound=Hashable)
@@ -75,159 +80,164 @@ def class_order(row: ResultRow) -> tuple[int, int]:
     return (_CLASSES.index(row.complexity_class), _FAMILIES.index(row.family))
 
 
+Item = TypeVar("Item")
+Columns: TypeAlias = Mapping[str, Callable[[Item], Value]]
+"""What stands in each column of a table about such items, by the column's name."""
+
+
+def _rows(columns: Columns[Item], items: Iterable[Item]) -> tuple[tuple[Value, ...], ...]:
+    return tuple(tuple(cell(item) for cell in columns.values()) for item in items)
+
+
+def _known(value: float | Fraction | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+@attrs.frozen
+class _Group:
+    """Results that share a line: one for each model."""
+
+    members: Sequence[ResultRow]
+
+    @property
+    def first(self) -> ResultRow:
+        return self.members[0]
+
+    @property
+    def bounds(self) -> list[float]:
+        return [float_down(row.bound) for row in self.members]
+
+    @property
+    def mean_bound(self) -> float:
+        return float_down(sum((row.bound for row in self.members), Fraction(0)) / len(self.members))
+
+    def mean(self, of: Callable[[ResultRow], float]) -> float:
+        return statistics.fmean(of(row) for row in self.members)
+
+    @property
+    def gap(self) -> float:
+        """Mean distance to the models' accuracies, where those are known."""
+        known = [(row.model.accuracy_lower, float_down(row.bound)) for row in self.members]
+        gaps = [accuracy - bound for accuracy, bound in known if accuracy]
+        return statistics.fmean(gaps) if gaps else math.nan
+
+    @property
+    def mostly(self) -> str:
+        """The strategy most of them are of."""
+        names = [row.strategy for row in self.members]
+        return max(sorted(set(names)), key=names.count)
+
+
+_CLASS_COLUMNS: Final[Columns[_Group]] = {
+    "setting": lambda group: str(group.first.model.setting),
+    "class": lambda group: group.first.label,
+    "complexity": lambda group: COMPLEXITY[group.first.complexity_class],
+    "models": lambda group: len(group.members),
+    "bound": lambda group: group.mean_bound,
+    "sd": lambda group: spread(group.bounds),
+    "below accuracy by": lambda group: group.gap,
+    "operations": lambda group: group.mean(lambda row: row.flops),
+    "unexplained dimension": lambda group: group.mean(lambda row: row.unexplained_dimension),
+    "verify s": lambda group: group.mean(lambda row: row.verify_s),
+    "mostly best": lambda group: group.mostly,
+}
+
+
 def class_table(study: Study) -> Table:
     """The paper's Table 1 for every setting: the best strategy of each class on each model."""
-    rows = []
-    for setting in study.settings:
-        own = sorted((r for r in study.results if r.model.setting == setting), key=class_order)
-        for label, members in grouped(own, lambda row: row.label).items():
-            best = best_per_model(members)
-            bounds = [float(row.bound) for row in best]
-            gaps = [row.model.accuracy_lower - float(row.bound) for row in best if row.model.accuracy_lower]
-            winners = [row.strategy for row in best]
-            rows.append(
-                (
-                    str(setting),
-                    label,
-                    COMPLEXITY[members[0].complexity_class],
-                    len(best),
-                    statistics.fmean(bounds),
-                    spread(bounds),
-                    statistics.fmean(gaps) if gaps else math.nan,
-                    statistics.fmean(row.flops for row in best),
-                    statistics.fmean(row.unexplained_dimension for row in best),
-                    statistics.fmean(row.verify_s for row in best),
-                    max(sorted(set(winners)), key=winners.count),
-                )
-            )
-    columns: tuple[str, ...] = (
-        "setting",
-        "class",
-        "complexity",
-        "models",
-        "bound",
-        "sd",
-        "below accuracy by",
-        "operations",
-    )
-    columns += ("unexplained dimension", "verify s", "mostly best")
+    ordered = sorted(study.results, key=lambda row: (row.model.setting, *class_order(row)))
+    classes = grouped(ordered, lambda row: (row.model.setting, row.label)).values()
+    rows = _rows(_CLASS_COLUMNS, (_Group(best_per_model(members)) for members in classes))
     note = "For each model the class's largest certified bound; means over models, sd between models."
-    return Table("classes", "Certified accuracy by complexity class", note, columns, tuple(rows))
+    return Table("classes", "Certified accuracy by complexity class", note, tuple(_CLASS_COLUMNS), rows)
+
+
+_STRATEGY_COLUMNS: Final[Columns[_Group]] = {
+    "setting": lambda group: str(group.first.model.setting),
+    "strategy": lambda group: group.first.strategy,
+    "class": lambda group: group.first.label,
+    "semantics": lambda group: group.first.semantics,
+    "models": lambda group: len(group.members),
+    "bound": lambda group: group.mean_bound,
+    "sd": lambda group: spread(group.bounds),
+    "least": lambda group: min(group.bounds),
+    "operations": lambda group: group.mean(lambda row: row.flops),
+    "comparisons": lambda group: group.mean(lambda row: row.comparisons),
+    "unexplained dimension": lambda group: group.first.unexplained_dimension,
+    "search s": lambda group: group.mean(lambda row: row.search_s),
+    "verify s": lambda group: group.mean(lambda row: row.verify_s),
+}
 
 
 def strategy_table(study: Study) -> Table:
     """Every strategy in every setting."""
-    rows = []
     ordered = sorted(study.results, key=lambda row: (row.model.setting, *class_order(row), row.strategy))
-    groups = grouped(ordered, lambda row: (row.model.setting, row.strategy, row.semantics))
-    for (setting, strategy, semantics), members in groups.items():
-        bounds = [float(row.bound) for row in members]
-        rows.append(
-            (
-                str(setting),
-                strategy,
-                members[0].label,
-                semantics,
-                len(members),
-                statistics.fmean(bounds),
-                spread(bounds),
-                min(bounds),
-                statistics.fmean(row.flops for row in members),
-                statistics.fmean(row.comparisons for row in members),
-                members[0].unexplained_dimension,
-                statistics.fmean(row.search_s for row in members),
-                statistics.fmean(row.verify_s for row in members),
-            )
-        )
-    columns: tuple[str, ...] = (
-        "setting",
-        "strategy",
-        "class",
-        "semantics",
-        "models",
-        "bound",
-        "sd",
-        "least",
-        "operations",
-    )
-    columns += ("comparisons", "unexplained dimension", "search s", "verify s")
-    note = "Means over models."
-    return Table("strategies", "Every strategy", note, columns, tuple(rows))
+    groups = grouped(ordered, lambda row: (row.model.setting, row.strategy, row.semantics)).values()
+    rows = _rows(_STRATEGY_COLUMNS, map(_Group, groups))
+    return Table("strategies", "Every strategy", "Means over models.", tuple(_STRATEGY_COLUMNS), rows)
 
 
 def model_table(study: Study) -> Table:
     """Every model with its accuracy and the best bound of each family."""
-    best = {}
-    for (subject, family), members in grouped(study.results, lambda r: (r.model.subject, r.family)).items():
-        best[subject, family] = float(max(row.bound for row in members))
-    rows: list[tuple[Value, ...]] = []
-    for model in study.models:
-        accuracy = (model.accuracy_lower, model.accuracy_upper, model.ratio)
-        numbers: list[Value] = [math.nan if value is None else float(value) for value in accuracy]
-        bounds = tuple(best.get((model.subject, family), math.nan) for family in _FAMILIES)
-        how = "sampled, 99.99 %" if model.sampled else "counted in float64"
-        rows.append((model.name, str(model.setting), *numbers, how, *bounds))
-    columns: tuple[str, ...] = (
-        "model",
-        "setting",
-        "accuracy from",
-        "accuracy to",
-        "σ₁/σ₂ of EQKE",
-        "how",
-        *_FAMILIES,
-    )
+    results = grouped(study.results, lambda row: (row.model.subject, row.family))
+
+    def best(family: str) -> Callable[[ModelRow], Value]:
+        return lambda model: max(
+            (float_down(row.bound) for row in results.get((model.subject, family), ())), default=math.nan
+        )
+
+    columns: Columns[ModelRow] = {
+        "model": lambda model: model.name,
+        "setting": lambda model: str(model.setting),
+        "accuracy from": lambda model: _known(model.accuracy_lower),
+        "accuracy to": lambda model: _known(model.accuracy_upper),
+        "σ₁/σ₂ of EQKE": lambda model: _known(model.ratio),
+        "how": lambda model: "sampled, 99.99 %" if model.sampled else "counted in float64",
+        **{family: best(family) for family in _FAMILIES},
+    }
     note = (
         "Accuracies are references, not proofs. The last columns are the best certified bound of each family."
     )
-    return Table("models", "Models", note, columns, tuple(rows))
+    return Table("models", "Models", note, tuple(columns), _rows(columns, study.models))
+
+
+_RESULT_COLUMNS: Final[Columns[ResultRow]] = {
+    "model": lambda row: row.model.name,
+    "k": lambda row: row.model.setting.k,
+    "vocab": lambda row: row.model.setting.vocab,
+    "task": lambda row: row.model.setting.task,
+    "strategy": lambda row: row.strategy,
+    "family": lambda row: row.family,
+    "class": lambda row: row.complexity_class,
+    "semantics": lambda row: row.semantics,
+    "bound": lambda row: float_down(row.bound),
+    "operations": lambda row: row.flops,
+    "comparisons": lambda row: row.comparisons,
+    "integer operations": lambda row: row.int_ops,
+    "unexplained dimension": lambda row: row.unexplained_dimension,
+    "search s": lambda row: row.search_s,
+    "verify s": lambda row: row.verify_s,
+    "sigma ratio": lambda row: _known(row.model.ratio),
+    "certificate": lambda row: row.certificate,
+}
 
 
 def result_table(study: Study) -> Table:
     """Every proof: the data behind the figures."""
-    rows: tuple[tuple[Value, ...], ...] = tuple(
-        (
-            row.model.name,
-            row.model.setting.k,
-            row.model.setting.vocab,
-            row.model.setting.task,
-            row.strategy,
-            row.family,
-            row.complexity_class,
-            row.semantics,
-            float(row.bound),
-            row.flops,
-            row.comparisons,
-            row.int_ops,
-            row.unexplained_dimension,
-            row.search_s,
-            row.verify_s,
-            math.nan if row.model.ratio is None else row.model.ratio,
-            row.certificate,
-        )
-        for row in study.results
-    )
-    columns: tuple[str, ...] = (
-        "model",
-        "k",
-        "vocab",
-        "task",
-        "strategy",
-        "family",
-        "class",
-        "semantics",
-        "bound",
-        "operations",
-    )
-    columns += ("comparisons", "integer operations", "unexplained dimension", "search s", "verify s")
-    columns += ("sigma ratio", "certificate")
-    return Table("results", "Every proof", "", columns, rows)
+    rows = _rows(_RESULT_COLUMNS, study.results)
+    return Table("results", "Every proof", "", tuple(_RESULT_COLUMNS), rows)
+
+
+_FAILURE_COLUMNS: Final[Columns[Mapping[str, Any]]] = {
+    "model": lambda failure: failure["model"].name,
+    "setting": lambda failure: str(failure["model"].setting),
+    "strategy": lambda failure: failure["strategy"] or "facts",
+    "end": lambda failure: failure["status"],
+    "reason": lambda failure: failure["reason"],
+}
 
 
 def failure_table(study: Study) -> Table:
     """Jobs without a proof, and why."""
-    rows = tuple(
-        (f["model"].name, str(f["model"].setting), f["strategy"] or "facts", f["status"], f["reason"])
-        for f in study.failures
-    )
-    columns = ("model", "setting", "strategy", "end", "reason")
-    return Table("failures", "Jobs without a proof", "", columns, rows)
+    rows = _rows(_FAILURE_COLUMNS, study.failures)
+    return Table("failures", "Jobs without a proof", "", tuple(_FAILURE_COLUMNS), rows)

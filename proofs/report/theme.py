@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, Final
+from typing import Any
 
 import attrs
 from matplotlib.colors import LinearSegmentedColormap
@@ -69,21 +69,13 @@ class Theme:
         return LinearSegmentedColormap.from_list(f"certkit-{self.mode.value}", list(self.ramp))
 
 
-LIGHT: Final = Theme(
-    mode=Mode.LIGHT,
-    ink="#3b4252",
-    faint="#d8dce3",
-    first="#2a6fbb",
-    second="#d9730d",
-    ramp=("#bcd7f2", "#5b9bd8", "#1f5fa8", "#0a2850"),
-    nothing="#eceff3",
-)
-DARK: Final = Theme(
-    mode=Mode.DARK,
-    ink="#c9ced8",
-    faint="#4a5163",
-    first="#6db1f2",
-    second="#f0a04b",
-    ramp=("#24476e", "#3b7cc0", "#86bdf2", "#e8f4ff"),
-    nothing="#343a49",
+LIGHT, DARK = map(
+    Theme,
+    Mode,
+    ("#3b4252", "#c9ced8"),  # ink
+    ("#d8dce3", "#4a5163"),  # faint
+    ("#2a6fbb", "#6db1f2"),  # first
+    ("#d9730d", "#f0a04b"),  # second
+    (("#bcd7f2", "#5b9bd8", "#1f5fa8", "#0a2850"), ("#24476e", "#3b7cc0", "#86bdf2", "#e8f4ff")),  # ramp
+    ("#eceff3", "#343a49"),  # nothing
 )

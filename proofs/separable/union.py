@@ -159,7 +159,7 @@ class SeparableUnion:
     """The strategy ``separable-union``; see the module."""
 
     name: str = "separable-union"
-    version: int = 1
+    version: int = 2
     family: Family = Family.SEPARABLE
     complexity_class: ComplexityClass = ComplexityClass.QUARTIC
     semantics: Semantics = Semantics.REAL

@@ -181,6 +181,11 @@ def test_a_ledger_becomes_a_study(tmp_path: Path) -> None:
     report = make_report(study)
     assert report.suspicious == (row,)
     text = write_report(report, tmp_path / "report").read_text()
+    bound = 1 - 2.0**-53  # the largest float that is no more than the bound
+    assert f'data-value="{bound!r}">0.99999</td>' in text
+    assert 'data-value="1.0"' not in text
+    data = csv.DictReader(io.StringIO((tmp_path / "report" / "data" / "results.csv").read_text()))
+    assert [float(line["bound"]) for line in data] == [bound]
     assert "&lt;odd&gt; &amp; name" in text
     assert "more than 600 s" in text
 
