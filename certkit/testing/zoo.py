@@ -270,5 +270,8 @@ def zoo() -> tuple[Specimen, ...]:
     for sizes in (Sizes(2, 2, 2, 2), Sizes(3, 2), Sizes(3, 3)):
         members += random_specimens(sizes, range(12), (Kind.GAUSSIAN,))
     members += random_specimens(Sizes(4, 3), range(2))
+    members += random_specimens(
+        Sizes(4, 3), range(7, 8), (Kind.INTEGER,)
+    )  # failures of outputs overlap in part
     members += random_specimens(Sizes(6, 4, 5, 4), range(2))
     return tuple(sorted(members, key=lambda specimen: specimen.sequences))

@@ -216,6 +216,52 @@ def test_bins_are_rounded_outward_and_inward(inward: bool, monkeypatch: pytest.M
     assert len(seen) > 10
 
 
+@pytest.mark.parametrize("inward", [False, True])
+def test_meets_are_rounded_the_other_way(inward: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left out is made of the ends that are worse for it: the fewer, the safer (inward: the more)."""
+    rng, seen = random.Random(inward), set()
+    for _ in range(200):
+        m, others = rng.randint(1, 2), rng.randint(1, 3)
+        q, width, offset = rng.randint(0, m), Fraction(1, 2), Fraction(rng.choice([-3, 0, 1, 6]), 8)
+        entry, model = Entry(q, m, "bounds"), flat([[0] * (m + 1)] * (m + 1), others + 1)
+        ends, balls = {}, {}
+        for outputs in ((0,), (1,)):
+            drawn = [
+                [(rng.randint(-6, 9), rng.randint(0, 2)) for _ in range(m + 1)] for _ in range(others + 1)
+            ]
+            balls[outputs] = [
+                [arb(fmpq(16 * mid + 1, 64), fmpq(rad, 4)) for mid, rad in row] for row in drawn
+            ]
+            sides = [
+                [[Fraction(16 * (mid + sign * rad) + 1, 64) for mid, rad in row] for row in drawn]
+                for sign in (1, -1)
+            ]
+            ends[outputs] = sides[::-1] if inward else sides
+        monkeypatch.setattr(rows_rule, "row_terms", lambda _, __, outputs, ___, balls=balls: balls[outputs])
+        (most, least), (_, other) = ends[0,], ends[1,]
+        up, lower_up = (
+            [[math.ceil((v - offset) / width) for v in row] for row in side[:-1]] for side in (most, least)
+        )
+        down = [[math.floor((v / 2 + offset) / width) for v in row] for row in other[:-1]]
+        need, late = (math.ceil((-side[-1][q] - others * offset) / width) for side in (most, least))
+        also = math.ceil((-other[-1][q] / 2 + others * offset) / width)
+        both = [list(map(min, *pair)) for pair in zip(lower_up, down, strict=True)]
+        wanted = _number_of(up, need, entry), _number_of(both, max(late, also), entry)
+        ctx.prec = 64
+        row = Row(0, (0.5, float(offset)), 1, 0, (), (1, 32))
+        assert rows_rule.recount(model, entry, row, 64, inward) == (0, wanted[0] - wanted[1])
+        seen.add(wanted[1])
+    assert len(seen) > 5
+
+
+def test_a_meet_that_takes_too_many_bins_bounds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = Row(0, (1.0, 0.0), 1, 0, (), (1, 64))
+    for inward, unknown in ((False, 9), (True, 0)):
+        answers = iter([5, None])
+        monkeypatch.setattr(rows_rule, "_number", lambda *_, answers=answers: next(answers))
+        assert rows_rule.recount(flat([[0] * 3] * 3), Entry(2, 2, "bounds"), row, 64, inward) == (0, unknown)
+
+
 def test_a_count_is_refuted_only_by_what_inward_bins_contradict(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = {(64, False): (0, 9), (64, True): (3, 5), (128, False): (3, 5)}
 

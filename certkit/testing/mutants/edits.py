@@ -263,12 +263,25 @@ def _one_failure_less(document: Document) -> None:
     _raised(document, 1)
 
 
+def _meeting(document: Document) -> list[Any]:
+    """The rows of a class in which the last one meets another."""
+    bounds = [e["bounds"]["rows"] for e in _content(document) if "bounds" in e]
+    rows: list[Any] = _first(bounds, lambda rows: rows and rows[-1][1])
+    return rows
+
+
 def _meet_uncovered(document: Document) -> None:
     """Leave out what fails for an output before a row covers it."""
-    rows = _first(_content(document), lambda e: "bounds" in e and len(e["bounds"]["rows"]) > 1)["bounds"][
-        "rows"
-    ]
-    rows[0][1], rows[0][5] = [rows[1][0][0], 64], 0
+    _meeting(document).reverse()
+
+
+def _meet_itself(document: Document) -> None:
+    row = _meeting(document)[-1]
+    row[1][0] = row[0][0]
+
+
+def _meet_negative(document: Document) -> None:
+    _meeting(document)[-1][1][1] *= -1
 
 
 def _more_certain_failures(document: Document) -> None:
@@ -370,6 +383,8 @@ EDITS: dict[str, Callable[[Document], None]] = {
     "bound twice": _per_kind(_repeat_row, "bounds"),
     "bound about the maximum": _per_kind(_row_about_max, "bounds"),
     "bound meets what is not covered": _meet_uncovered,
+    "bound meets itself": _meet_itself,
+    "bound meets a negative multiple": _meet_negative,
     "more certain failures": _more_certain_failures,
     "bins of no width": _zero_width,
     "unknown field": _unknown_field,
