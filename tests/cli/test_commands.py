@@ -19,6 +19,7 @@ from certkit.content import CertifiedSet, class_size, full_content
 from certkit.display import percent_down
 from certkit.testing.models import Kind, Sizes, tiny_weights
 from proofs.model import Model, load_model, save_model
+from proofs.mutants import KillRow
 
 MODEL = "models/k2-v5-s0.safetensors"
 
@@ -327,3 +328,17 @@ def test_a_full_disk_is_named_and_leaves_nothing_half_written(
     assert run(f"prove {MODEL} --strategy cubic --out full") == 4
     assert "the disk is full" in capsys.readouterr().err
     assert list(Path("full").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("verdict", "control", "code"), [("refuted", True, 0), ("verified", True, 1), ("refuted", False, 1)]
+)
+def test_a_mutant_that_is_accepted_fails_the_kill_table(
+    verdict: str, control: bool, code: int, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    row = KillRow("no-rounding", "producer", verdict != "verified", "some-model", verdict, "claim", control)
+    monkeypatch.setattr("certkit.cli.mutants._rows", lambda only: iter([row]))
+    for options in ("", " --json", " --markdown"):
+        assert run("mutants" + options) == code
+        out = capsys.readouterr().out
+        assert ("1 of 1 mutants refused" in out) == (code == 0 and "json" not in options)
