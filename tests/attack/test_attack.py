@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from itertools import product
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from certkit.content import Box, Cell, SetContent, Tail, TailContent, full_conte
 from certkit.exact import Truth
 from certkit.executing import executors
 from certkit.testing.zoo import Specimen, zoo
-from proofs.attack import AttackReport, attack
+from proofs.attack import AttackReport, attack, search
 from proofs.attack.deciding import Call, Executions, Reals
 from proofs.attack.regions import BoxRegion, CellRegion, FloatClass
+from proofs.attack.search import EXACT_TRIES
 from proofs.explain import ExplainError
 from proofs.model import Model, save_model
 from proofs.paths import path_tables
@@ -182,3 +184,27 @@ def test_reports_are_repeatable() -> None:
     proof = prove(model, "cubic")
     first: AttackReport = attack(model, proof, tries=500, seed=3)
     assert first == attack(model, proof, tries=500, seed=3)
+
+
+def test_the_closest_calls_are_kept() -> None:
+    """However many sequences are looked at, and in whatever order, the closest are decided."""
+    model, truth = whole("direct-path-v6-k4")
+    region = BoxRegion(FloatClass.of(path_tables(model), 0, 0), None, full_content(0, 0, 4).boxes[0])
+    calls = [Call(-1.0 + i / 2000, (0, 0, 0), 1, region) for i in range(3 * EXACT_TRIES)]
+    for order in (calls, calls[::-1], random.Random(0).sample(calls, len(calls))):
+        found = search._Search(torch.Generator(), Reals(truth))
+        for call in order:
+            found._keep(call)
+        assert sorted(call.margin for call in found.calls) == [c.margin for c in calls[-EXACT_TRIES:]]
+
+
+def test_an_execution_that_overflows_is_wrong() -> None:
+    """∞ · 0 is no number, and no number is the largest logit; in the reals token 0 is right by 2^128."""
+    one = torch.ones(1, 1)
+    embed, unembed = 2.0**127 * torch.ones(2, 1), torch.tensor([[1.0, 0.0]])
+    model = Model(W_E=embed, W_pos=embed[:1], W_Q=one, W_K=one, W_V=0 * one, W_O=one, W_U=unembed)
+    true = certificate(model, full_content(0, 0, 1))
+    assert attack(model, true, tries=10).counterexample is None
+    found = attack(model, under_float32(true), tries=10).counterexample
+    assert found is not None
+    assert "in float32, executed as" in found.how

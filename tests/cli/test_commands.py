@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,10 @@ import certkit.cli.prove as prove_module
 from certkit.certificate import Certificate, Claim
 from certkit.cli.main import main
 from certkit.content import CertifiedSet, class_size, full_content
-from proofs.model import load_model
+from certkit.display import percent_down
+from certkit.testing.models import Kind, Sizes, tiny_weights
+from proofs.model import Model, load_model, save_model
+from proofs.mutants import KillRow
 
 MODEL = "models/k2-v5-s0.safetensors"
 
@@ -64,6 +68,34 @@ def test_prove_prints_a_table(here: Path, capsys: Captured) -> None:
     assert "brute-force" in printed
     assert "cubic" in printed
     assert "certkit audit all/k2-v5-s0--" in printed
+
+
+def test_percentages_never_say_too_much(tmp_path: Path, capsys: Captured) -> None:
+    """Of 9 sequences: no share but 0 and 1 has a finite decimal."""
+    model = Model.from_tensors(tiny_weights(Kind.SKILLED, Sizes(3, 2), seed=1))
+    save_model(model, tmp_path / "m.safetensors")
+    assert run(f"prove {tmp_path}/m.safetensors --strategy cubic --out {tmp_path}") == 0
+    shown = Fraction(re.findall(r"([0-9.]+) %", capsys.readouterr().out)[0]) / 100
+    certificate = Certificate.load(tmp_path / "m--cubic.cert")
+    assert 0 < certificate.bound < 1
+    assert certificate.bound - Fraction(1, 10**6) < shown < certificate.bound
+    assert run(f"show {tmp_path}/m--cubic.cert") == 0
+    assert f"({percent_down(shown)} or more)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("strategies", "code"), [("brute-force,cubic", 2), ("brute-f*,cubic", 0)])
+def test_a_strategy_asked_for_by_name_must_prove_something(
+    strategies: str, code: int, tmp_path: Path, capsys: Captured
+) -> None:
+    """One that a pattern brought in may be out of reach; the others are proved in either case."""
+    model = Model.from_tensors(tiny_weights(Kind.SKILLED, Sizes(3, 40), seed=1))
+    save_model(model, tmp_path / "m.safetensors")
+    assert run(f"prove {tmp_path}/m.safetensors --strategy {strategies} --out {tmp_path}/out") == code
+    told = capsys.readouterr()
+    assert "passed over" in told.err
+    assert ("certkit: " in told.err) == (code != 0)
+    assert told.err.count("brute-force would decide all 3^40") == 1 + (code != 0)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["m--cubic.cert"]
 
 
 def test_the_default_strategy_is_at_least_as_tight_as_cubic(here: Path, capsys: Captured) -> None:
@@ -296,3 +328,17 @@ def test_a_full_disk_is_named_and_leaves_nothing_half_written(
     assert run(f"prove {MODEL} --strategy cubic --out full") == 4
     assert "the disk is full" in capsys.readouterr().err
     assert list(Path("full").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("verdict", "control", "code"), [("refuted", True, 0), ("verified", True, 1), ("refuted", False, 1)]
+)
+def test_a_mutant_that_is_accepted_fails_the_kill_table(
+    verdict: str, control: bool, code: int, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    row = KillRow("no-rounding", "producer", verdict != "verified", "some-model", verdict, "claim", control)
+    monkeypatch.setattr("certkit.cli.mutants._rows", lambda only: iter([row]))
+    for options in ("", " --json", " --markdown"):
+        assert run("mutants" + options) == code
+        out = capsys.readouterr().out
+        assert ("1 of 1 mutants refused" in out) == (code == 0 and "json" not in options)

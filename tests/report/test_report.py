@@ -17,10 +17,11 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
+from certkit.cli.main import main
 from proofs.report import Report, make_report, read_study, write_report
 from proofs.report.figures import Regression, all_figures
 from proofs.report.study import ModelRow, ResultRow, Setting, Study
-from proofs.report.tables import best_per_model, class_table, model_table, strategy_table
+from proofs.report.tables import best_per_model, class_table, model_table, result_table, strategy_table
 from proofs.strategy import strategies
 from proofs.sweep import Audited, Facts, Job, Ledger, ModelFile, Outcome, Proof, Status, SweepError
 
@@ -108,6 +109,20 @@ def test_semantics_are_never_mixed(study: Study) -> None:
     ]
 
 
+def test_no_table_says_more_than_was_certified(study: Study) -> None:
+    """Bounds and their means are rounded down."""
+    third = Fraction(1, 3)
+    results = tuple(attrs.evolve(row, bound=third) for row in study.results[:3])
+    one = Study((results[0].model,), results, ())
+    tables = [class_table(one), strategy_table(one), model_table(one), result_table(one)]
+    names = ["bound", "bound", results[0].family, "bound"]
+    for table, name in zip(tables, names, strict=True):
+        for row in table.rows:
+            shown = Fraction(row[table.columns.index(name)])
+            assert third - Fraction(1, 2**50) < shown <= third
+    assert Fraction(strategy_table(one).rows[0][strategy_table(one).columns.index("least")]) <= third
+
+
 def test_equal_bounds_prefer_the_cheaper(study: Study) -> None:
     row = study.results[0]
     dear, cheap = attrs.evolve(row, flops=10), attrs.evolve(row, flops=9)
@@ -190,6 +205,36 @@ def test_a_ledger_becomes_a_study(tmp_path: Path) -> None:
     assert "more than 600 s" in text
 
 
+@pytest.mark.parametrize(("correct", "above"), [(9_950, False), (9_995, False), (9_996, True)])
+def test_a_sampled_accuracy_is_known_up_to_the_upper_end_of_its_interval(
+    correct: int, above: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = ModelFile("models/k10.safetensors", "a" * 64, 10, 4)
+    proof = Proof("c" * 64, str(correct), None, "10000", "separable", "quartic", 10, 20, 30, 40, 50, 60)
+    facts = Facts("999", "1000", True, 0.99, 0.9995, 9.0, 3.0)
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.add_models([model])
+        ledger.record(Outcome(Job(model, "separable-tail", 1, "real"), Status.PROVED, 1.0, proof=proof))
+        ledger.record(Outcome(Job.facts(model), Status.PROVED, 1.0, facts=facts))
+    (row,) = read_study(tmp_path).results
+    assert row.exceeds_accuracy == above
+    assert main(["report", str(tmp_path), "--out", str(tmp_path / "report")]) == above
+    told = capsys.readouterr()
+    assert told.out == f"{tmp_path / 'report' / 'index.html'}\n"
+    assert ("separable-tail on k10: the bound is above the accuracy" in told.err) == above
+
+
+@pytest.mark.parametrize(("verdict", "code"), [("verified", 0), ("refuted", 1), ("undecided", 1)])
+def test_the_command_fails_if_an_audit_did(
+    verdict: str, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.add_models([ModelFile("one.safetensors", "a" * 64, 3, 4)])
+        ledger.record_audit(Audited("c" * 64, "k" * 64, verdict, "claim", 1.0))
+    assert main(["report", str(tmp_path), "--out", str(tmp_path / "report")]) == code
+    assert (f"is not verified: {verdict} (claim)" in capsys.readouterr().err) == (code == 1)
+
+
 def test_two_folders_are_one_study_and_a_proof_in_either_counts(tmp_path: Path) -> None:
     one, two = (
         ModelFile("models/one.safetensors", "a" * 64, 3, 4),
@@ -212,17 +257,19 @@ def test_two_folders_are_one_study_and_a_proof_in_either_counts(tmp_path: Path) 
         read_study()
 
 
+@pytest.mark.parametrize("verdict", ["refuted", "refused", "undecided"])
 def test_what_was_audited_is_said_and_a_refused_certificate_raises_the_alarm(
-    study: Study, tmp_path: Path
+    verdict: str, tmp_path: Path
 ) -> None:
+    study = made_up_study(1, (Setting(4, 64),))
     fine = Audited("a" * 64, "k" * 64, "verified", "", 1.0)
     text = write_report(make_report(attrs.evolve(study, audits=(fine,))), tmp_path).read_text()
     assert "1 were audited, 1 of them verified." in text
     assert 'class="alarm"' not in text
-    false = Audited("b" * 64, "k" * 64, "refuted", "claim: one too many", 1.0)
+    false = Audited("b" * 64, "k" * 64, verdict, "claim: one too many", 1.0)
     text = write_report(make_report(attrs.evolve(study, audits=(fine, false))), tmp_path).read_text()
     assert (
-        f"1 certificates were audited and not verified, the first {'b' * 64}: refuted (claim: one too many)"
+        f"1 certificates were audited and not verified, the first {'b' * 64}: {verdict} (claim: one too many)"
         in text
     )
 

@@ -59,7 +59,7 @@ def test_scaled_weights_contain_the_exact_values(model: Model, excess: int) -> N
         for q in range(model.vocab):
             for t in range(model.vocab):
                 for p in range(model.n_ctx):
-                    exact = truth.exponential(truth.score(q, t, p), 1200) / unit
+                    exact = truth.weight(q, t, p, 1200) / unit
                     assert scaled.lo[q, t, p] >= 0
                     assert _contains(scaled, (q, t, p), exact)
 
