@@ -18,19 +18,22 @@ from proofs.witness import NoWitness
 
 
 def check_model(model: Model) -> None:
-    """The exact count is that of a float64 enumeration; every other strategy is on the right side of it."""
+    """The exact count is that of a float64 enumeration; every other strategy is on the right side of it, and
+    what it loses is in proportion to what fails.
+    """
     exact = SeparableExact().verify(model, NoWitness())
     assert exact.correct_at_least <= count_correct(model).correct <= exact.correct_at_most
+    failing, some = exact.total - exact.correct_at_least, exact.total // 500
     for strategy in (SeparableTail(), SeparableCount(), GAP[0]):
         certified = strategy.verify(model, strategy.search(model))
         assert certified.correct_at_least <= exact.correct_at_least
         if certified.two_sided:
             assert certified.correct_at_most >= exact.correct_at_most
-            assert certified.correct_at_most - certified.correct_at_least <= certified.total // 500
+            assert certified.correct_at_most - certified.correct_at_least <= failing + some
     united = SeparableUnion().verify(model, SeparableUnion().search(model))
     assert united.correct_at_least <= exact.correct_at_least
     assert united.correct_at_most >= exact.correct_at_most
-    assert exact.correct_at_least - united.correct_at_least <= united.total // 500
+    assert exact.correct_at_least - united.correct_at_least <= failing // 20 + some // 40
 
 
 def test_a_trained_model_of_the_zoo(zoo_paths: list[Path]) -> None:
