@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from certkit.certificate import Box, SetContent
 from certkit.fileformat import encode
+from certkit.kernel import __main__ as command
 from certkit.kernel import audit
 from certkit.kernel.__main__ import main
 from certkit.kernel.verdict import kernel_sha256
@@ -178,3 +181,49 @@ def test_python_dash_m(files: dict[str, str]) -> None:
         text=True,
     )
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "s VERIFIED")
+
+
+def test_help_says_what_the_options_do(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    code, lines = run(capsys, "--help")
+    assert code == 0
+    assert lines[0] == "usage: certkit audit [-h] [--sample N] [--jobs N] [--json] CERT [CERT ...] MODEL"
+    text = "\n".join(" ".join(line.split()) for line in lines)
+    for line in (
+        "Check certificates against a weights file, trusting neither",
+        "CERT certificate files",
+        "MODEL safetensors file with the weights",
+        "--sample N decide N classes drawn at random",
+        "--jobs N processes to use (default 1)",
+        "--json one JSON object per certificate on stdout",
+    ):
+        assert line in text
+
+
+def test_options_are_passed_on_and_positive(
+    files: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdict, asked = audit(files["good"], files["model"], 2), list[tuple[object, ...]]()
+    monkeypatch.setattr(command, "audit", lambda *given: asked.append(given) or verdict)
+    for options, sample, jobs in (
+        ((), None, 1),
+        (("--sample", "1", "--jobs", "1"), 1, 1),
+        (("--jobs", "3"), None, 3),
+    ):
+        _, lines = run(capsys, *options, files["good"], files["model"])
+        assert lines[0] == f"certificate     {files['good']}"
+        assert asked.pop() == (files["good"], files["model"], sample, jobs)
+    for option, number in product(("--sample", "--jobs"), ("0", "-1", "x", "1.5")):
+        assert main([f"{option}={number}", files["good"], files["model"]]) == 2
+        assert f"{number!r} must be a positive integer" in capsys.readouterr().err
+
+
+def test_a_sample_says_how_long_all_would_take(files: dict[str, str]) -> None:
+    verdict = replace(audit(files["good"], files["model"], 1), seconds=6.0, sampled=(3, 10))
+    assert "sampled         3 of 10 classes: this is no verification; all would take about 20 seconds" in (
+        command._describe("x", verdict)
+    )
+    assert "about 60 seconds" in command._describe("x", replace(verdict, sampled=(1, 10)))
+    assert "about 60 seconds" in command._describe("x", replace(verdict, sampled=(0, 10)))

@@ -187,6 +187,7 @@ MODELS = {
     "shape smaller": "tensor W_E has dtype 'F32' or a size that is not its shape's",
     "offsets overlap": "MODEL: the tensors take 367 bytes, the file has 368",
     "offsets a hole": "MODEL: the tensors take 369 bytes, the file has 368",
+    "offsets shifted": "MODEL: the tensors overlap or leave a hole",
     "offsets backwards": "MODEL: the tensors overlap or leave a hole",
     "a NaN": "tensor W_pos holds a number that is not finite",
     "an infinity": "tensor W_pos holds a number that is not finite",

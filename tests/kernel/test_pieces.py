@@ -12,15 +12,28 @@ from pathlib import Path
 import pytest
 from flint import arb
 
+from certkit.certificate import Bound, BoundContent
 from certkit.kernel import model, verdict
 from certkit.kernel.audit import decide
 from certkit.kernel.counting import check_entry, contribution
 from certkit.kernel.model import Model
-from certkit.kernel.reader import Box, Cell, Dyadic, Entry, Row, Task, Wide, shaped
+from certkit.kernel.reader import (
+    Box,
+    Cell,
+    Dyadic,
+    Entry,
+    Row,
+    Task,
+    Wide,
+    canonical,
+    parse_json,
+    read_certificate,
+    shaped,
+)
 from certkit.kernel.sets import Terms, fails, never_fails, plainly_correct
 from certkit.kernel.verdict import Finding, Verdict
 from certkit.kernel.weights import Matrix, Weights, read_weights, renamed
-from tests.support.certs import saved
+from tests.support.certs import certificate, document, saved, write
 from tests.support.models import Kind, Sizes, tiny_model
 
 # ------------------------------------------------------------------------------------------- content
@@ -105,6 +118,40 @@ def test_rows_at_the_edge_of_what_is_allowed() -> None:
     for most in (2**32 + 1, (2**33 - 1) * 2**10, 2**32 + 2**40):
         with pytest.raises(Finding, match="32 bits"):
             check_entry(Entry(4, 4, "tails", rows=(Row(0, (0.5,), most * 2 + 1, 0),)), 3, 5)
+
+
+def test_with_one_position_the_query_is_the_maximum() -> None:
+    check_entry(Entry(1, 1, "sets", (Cell(0, ()),)), 1, 2)
+    check_entry(Entry(0, 1, "sets"), 2, 2)
+    with pytest.raises(Finding, match="no such class"):
+        check_entry(Entry(0, 1, "sets"), 1, 2)
+
+
+def test_every_run_of_a_set_is_within_its_limit() -> None:
+    """The last run, not only the first: tokens above m would be counted in a class they are not in."""
+    for sets in (
+        {"cells": (Cell(1, (0, 0, 3, 3)),)},
+        {"cells": (Cell(1, (0, 0, 2, 3)),)},
+        {"boxes": (Box(((0, 0, 4, 4), (3, 3)), False, ()),)},
+        {"boxes": (Box(((3, 3), (0, 0, 2, 4)), False, ()),)},
+    ):
+        with pytest.raises(Finding, match="tokens") as caught:
+            check_entry(Entry(3, 3, "sets", **sets), 3, 5)
+        assert (caught.value.verdict, caught.value.rule) == ("refuted", "range")
+
+
+def test_as_many_sets_as_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = tuple(Cell(1, (2 * i, 2 * i)) for i in range(4))
+    boxes = tuple(Box(((i, i), (9, 9)), False, ()) for i in range(10, 14))
+    for limit, entry in ((4, Entry(20, 20, "sets", cells)), (16, Entry(20, 20, "sets", cells, boxes))):
+        monkeypatch.setattr("certkit.kernel.counting.MAX_SETS", limit)
+        check_entry(entry, 3, 21)
+        monkeypatch.setattr("certkit.kernel.counting.MAX_SETS", limit - 1)
+        with pytest.raises(Finding, match="sets, or pairs"):
+            check_entry(entry, 3, 21)
+    monkeypatch.setattr("certkit.kernel.counting.MAX_SETS", 3)
+    with pytest.raises(Finding, match="more than 3 sets"):
+        check_entry(Entry(20, 20, "sets", (), boxes), 3, 21)
 
 
 def test_rows_add_up() -> None:
@@ -228,12 +275,39 @@ def test_numbers_have_one_spelling() -> None:
         with pytest.raises(Finding, match="n must be an integer"):
             shaped(value, Wide, "n")
     for text in ("0x1.8p+3 ", "0x1.80p+3", "0x1.8p3", "-0x0.0p+0", "0x1.00000000000001p+0"):
-        with pytest.raises(Finding, match="n is not in canonical form"):
+        with pytest.raises(Finding, match="n is not in canonical form") as caught:
             shaped(text, Dyadic, "n")
+        assert caught.value.rule == "schema"
     dyadic: list[object] = ["x", "0x1.0p+5000", None, 3]
     for value in dyadic:
-        with pytest.raises(Finding, match=r"n must be a dyadic such as 0x1\.8p\+3"):
+        with pytest.raises(Finding, match=r"n must be a dyadic such as 0x1\.8p\+3") as caught:
             shaped(value, Dyadic, "n")
+        assert caught.value.rule == "schema"
+    for number in (2**53, -(2**53)):
+        assert parse_json(str(number).encode(), "it") == number
+        with pytest.raises(Finding, match="beyond 2"):
+            parse_json(str(number + (1 if number > 0 else -1)).encode(), "it")
+
+
+def test_rows_are_read_with_their_shift(tmp_path: Path) -> None:
+    content = BoundContent(0, 2, -1.5, (Bound((0, 1), None, 0.25, 2.0, 7), Bound((3,), (1, 64), 1.0, 0.0, 5)))
+    cert = certificate(tiny_model(Kind.SKILLED, Sizes(4, 3), 2), [content])
+    _, (entry,) = read_certificate(write(document(cert), tmp_path))
+    rows = (Row(0, (0.25, 2.0), 7, 0, (1,)), Row(3, (1.0, 0.0), 5, 0, (), (1, 64)))
+    assert entry == Entry(0, 2, "bounds", shift=-1.5, rows=rows)
+
+
+def test_the_digest_of_proof_and_statement_is_checked_by_itself(tmp_path: Path) -> None:
+    whole = document(certificate(tiny_model(Kind.SKILLED, Sizes(4, 3), 2), []))
+    whole["digest"] = "0" * 64
+    body = {name: value for name, value in whole.items() if name != "file_digest"}
+    whole["file_digest"] = hashlib.sha256(canonical(body)).hexdigest()
+    path = write(canonical(whole) + b"\n", tmp_path)
+    with pytest.raises(Finding) as caught:
+        read_certificate(path)
+    found = caught.value
+    assert (found.verdict, found.rule) == ("refused", "digest")
+    assert found.where == "the proof or statement was changed: digest does not match"
 
 
 def test_a_task_renames_tokens_and_outputs() -> None:

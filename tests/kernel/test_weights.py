@@ -12,6 +12,7 @@ import pytest
 
 from certkit.fileformat import encode
 from certkit.kernel import audit
+from certkit.kernel.verdict import Finding
 from certkit.kernel.weights import read_weights
 from proofs.model import Model, save_model
 from tests.kernel.test_refusals import DATA, MODEL, STATEMENT, Document, edited, judge, set_field
@@ -78,10 +79,18 @@ BAD_MODELS: dict[str, Callable[[bytes], bytes]] = {
     "shape smaller": lambda raw: _rewritten(raw, _shape("W_E", [2, 4])),
     "offsets overlap": lambda raw: _rewritten(raw, lambda h: _move(h, -1)),
     "offsets a hole": lambda raw: _rewritten(raw, lambda h: _move(h, 1)),
+    "offsets shifted": lambda raw: _rewritten(raw, _shift_one),
     "offsets backwards": lambda raw: _rewritten(raw, set_field("W_E", "data_offsets", value=[64, 0])),
     "a NaN": lambda raw: raw[:-4] + struct.pack("<f", float("nan")),
     "an infinity": lambda raw: raw[:-4] + struct.pack("<f", float("inf")),
 }
+
+
+def _shift_one(header: Document) -> None:
+    """One tensor begins before the last one ends and leaves a hole behind; the file is as long as before."""
+    header.pop("__metadata__", None)
+    tensors = sorted(header.values(), key=lambda tensor: tensor["data_offsets"])
+    tensors[2]["data_offsets"] = [place - 4 for place in tensors[2]["data_offsets"]]
 
 
 def _move(header: Document, by: int) -> None:
@@ -97,6 +106,20 @@ def test_models_that_are_none(name: str, model_path: str, tmp_path: Path) -> Non
     verdict = judge(DATA, str(tmp_path / "m"), tmp_path)
     assert (verdict.verdict, verdict.exit_code) == ("refused", 2), verdict
     assert verdict.rule in ("model", "json", "schema")
+
+
+def test_sides_from_one_to_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(tiny_model(Kind.GAUSSIAN, Sizes(1, 1, 1, 1), 1), tmp_path)
+    monkeypatch.setattr("certkit.kernel.weights.MAX_SIDE", 1)
+    assert read_weights(path).matrices["W_E"].rows[0][0] != 0
+    path = saved(tiny_model(Kind.GAUSSIAN, Sizes(5, 3, 2, 2), 1), tmp_path)
+    for limit in (5, 4):
+        monkeypatch.setattr("certkit.kernel.weights.MAX_SIDE", limit)
+        if limit == 5:
+            assert len(read_weights(path).matrices["W_E"].rows) == 5
+        else:
+            with pytest.raises(Finding, match="1 to 4 rows"):
+                read_weights(path)
 
 
 def test_shapes_that_do_not_fit_together(tmp_path: Path) -> None:
