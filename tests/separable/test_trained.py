@@ -29,7 +29,8 @@ def check_model(model: Model) -> None:
         assert certified.correct_at_least <= exact.correct_at_least
         if certified.two_sided:
             assert certified.correct_at_most >= exact.correct_at_most
-            assert certified.correct_at_most - certified.correct_at_least <= failing + some
+            # a sum over outputs counts a sequence as often as it fails
+            assert certified.correct_at_most - certified.correct_at_least <= 4 * failing + some
     united = SeparableUnion().verify(model, SeparableUnion().search(model))
     assert united.correct_at_least <= exact.correct_at_least
     assert united.correct_at_most >= exact.correct_at_most
