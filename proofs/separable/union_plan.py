@@ -27,7 +27,7 @@ PARTNERS: Final = 3
 _COARSE: Final = (3, 6, 12, 24, 48, 64, 96, 192, 384, 768)
 _FINE: Final = (0.65, 0.75, 0.87, 1.15, 1.33, 1.5)
 """Multiples (in 64ths) that are tried first, and then near the best of them."""
-_TRIED: Final = 512
+_TRIED: Final = 300
 """Failing sequences on which meets are tried, at most."""
 _MARGIN: Final = 0.1
 """A group counts as failing on a sequence when it comes as close as that, in standard deviations."""

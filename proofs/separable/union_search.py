@@ -27,7 +27,7 @@ __all__ = ["plan_rows"]
 
 SAMPLES: Final = (512, 2048)
 """Sizes of the samples of a class, one after the other as long as much is at stake."""
-_STAKE: Final = (5e-7, 0.0)
+_STAKE: Final = (1e-6, 0.0)
 """A class that loses this share of all sequences gets the next larger sample."""
 HOT: Final = 1.2
 """Tokens of much attention in a sequence, about, beyond those that are there by chance."""
