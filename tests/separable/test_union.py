@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import random
+import signal
+from collections.abc import Iterator
 
 import attrs
 import pytest
@@ -13,12 +16,13 @@ from certkit import cost, rounding
 from certkit.certificate import Bound, BoundContent, CertifiedSet
 from proofs.model import Model
 from proofs.paths import path_tables
-from proofs.separable import groups, union
+from proofs.separable import groups, queries, union
 from proofs.separable.alive import alive_pairs, pruner
 from proofs.separable.count import Binned
 from proofs.separable.groups import NONE, Rows, meet_terms, row_terms
 from proofs.separable.numerator import Terms, query_tables, terms_of
 from proofs.separable.union import SeparableUnion, UnionWitness
+from proofs.strategy import StrategyError
 from proofs.witness import WitnessError, witness_from_json, witness_to_json
 from tests.separable.classes import ClassTruth, check_certified, some_model
 from tests.support.models import Kind, Sizes, tiny_model
@@ -128,19 +132,38 @@ def test_a_meet_never_makes_a_row_count_more() -> None:
         assert without.correct_at_least <= UNION.verify(model, witness).correct_at_least
 
 
+@pytest.fixture
+def three_processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Queries of tiny models, too, are given to three processes."""
+    before = torch.get_num_threads()
+    monkeypatch.setattr(queries, "FEWEST", 1)
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("three_processes")
 def test_several_processes_find_the_same() -> None:
     model = some_model(3)
     witness = UNION.search(model)
+    assert len(set(queries.each_query(lambda _: os.getpid(), 6)) - {os.getpid()}) > 0
     found = []
-    before = torch.get_num_threads()
     for threads in (1, 3):
         torch.set_num_threads(threads)
-        try:
-            with cost.counting() as spent:
-                found.append((witness_to_json(UNION.search(model)), UNION.verify(model, witness), spent))
-        finally:
-            torch.set_num_threads(before)
+        with cost.counting() as spent:
+            found.append((witness_to_json(UNION.search(model)), UNION.verify(model, witness), spent))
     assert found[0] == found[1]
+
+
+@pytest.mark.usefixtures("three_processes")
+def test_a_killed_process_is_an_error_and_nothing_hangs() -> None:
+    def dies(q: int) -> int:
+        if q == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return q
+
+    with pytest.raises(StrategyError, match="fewer threads"):
+        list(queries.each_query(dies, 6))
 
 
 def test_the_enclosure_closes_as_bins_get_finer() -> None:
