@@ -6,7 +6,8 @@ The ``V^K`` sequences split into classes (q, m), and a certificate holds for eac
 * `SetContent`: cells and boxes of sequences, every one of them correct, no sequence in two of them;
 * `TailContent`: for each wrong token x an upper bound on failing sequences, by an exponential tail;
 * `CountContent`: bounds from both sides on that number, by counting binned values;
-* `BoundContent`: upper bounds on what groups of wrong tokens add, by tails or counts (`certkit.failing`).
+* `BoundContent`: upper bounds on what groups of wrong tokens add, by counts (`certkit.failing`);
+* `PoolContent`: one upper bound for all wrong tokens, by the best tail of each.
 
 Nothing here decides whether content is *true*: that is the strategy's duty, and the auditor's
 (`certkit.kernel`, which has its own reader and its own counting and shares no code with this module).
@@ -26,6 +27,7 @@ from certkit.failing import (
     BoundContent,
     Count,
     CountContent,
+    PoolContent,
     Tail,
     TailContent,
     class_size,
@@ -51,6 +53,7 @@ __all__ = [
     "Content",
     "Count",
     "CountContent",
+    "PoolContent",
     "SetContent",
     "Tail",
     "TailContent",
@@ -233,7 +236,7 @@ def full_content(q: int, m: int, k: int, exceptions: tuple[tuple[int, ...], ...]
     return SetContent(q, m, boxes=(Box(((0, m),) * (k - 1), q < m, exceptions),))
 
 
-Content: TypeAlias = SetContent | TailContent | CountContent | BoundContent
+Content: TypeAlias = SetContent | TailContent | CountContent | BoundContent | PoolContent
 
 
 _SHOWN = 8

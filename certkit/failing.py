@@ -2,7 +2,8 @@
 
 A wrong token x is in some row, or never fails in the class: it never has ``logit[x] ≥ logit[m]`` there. Tails
 and counts are about one token each. Bounds are counts for groups of tokens, and may leave out what fails for
-a token of an earlier bound; ``docs/reference/certificate-format.md`` defines and proves all three.
+a token of an earlier bound. A pool is one number for the tails of all tokens together.
+``docs/reference/certificate-format.md`` defines and proves all four.
 """
 
 from __future__ import annotations
@@ -12,19 +13,23 @@ from itertools import pairwise
 
 import attrs
 
-from certkit.runs import check_dyadic, check_int, positive_zero
+from certkit.runs import Runs, check_dyadic, check_int, check_runs, positive_zero
 
 __all__ = [
     "Bound",
     "BoundContent",
     "Count",
     "CountContent",
+    "PoolContent",
     "Tail",
     "TailContent",
     "class_size",
     "covered_outputs",
     "round_up_32",
 ]
+
+MAX_LEVELS = 64
+"""So many multipliers a pool may have."""
 
 
 def round_up_32(count: int) -> int:
@@ -98,6 +103,12 @@ class Count:
         check_int(self.failing_at_least, "failing_at_least", 0, self.failing_at_most)
 
 
+def _check_class(q: int, m: int, shift: float) -> None:
+    check_int(m, "m", 0)
+    check_int(q, "q", 0, m)
+    check_dyadic(shift, "shift")
+
+
 def _check_rows(rows: Sequence[Tail] | Sequence[Count], m: int) -> None:
     previous = -1
     for row in rows:
@@ -150,9 +161,7 @@ class TailContent:
     tails: tuple[Tail, ...]
 
     def __attrs_post_init__(self) -> None:
-        check_int(self.m, "m", 0)
-        check_int(self.q, "q", 0, self.m)
-        check_dyadic(self.shift, "shift")
+        _check_class(self.q, self.m, self.shift)
         _check_rows(self.tails, self.m)
 
     def check(self, k: int, vocab: int) -> None:
@@ -182,9 +191,7 @@ class CountContent:
     counts: tuple[Count, ...]
 
     def __attrs_post_init__(self) -> None:
-        check_int(self.m, "m", 0)
-        check_int(self.q, "q", 0, self.m)
-        check_dyadic(self.shift, "shift")
+        _check_class(self.q, self.m, self.shift)
         _check_rows(self.counts, self.m)
 
     def check(self, k: int, vocab: int) -> None:
@@ -215,9 +222,7 @@ class BoundContent:
     bounds: tuple[Bound, ...]
 
     def __attrs_post_init__(self) -> None:
-        check_int(self.m, "m", 0)
-        check_int(self.q, "q", 0, self.m)
-        check_dyadic(self.shift, "shift")
+        _check_class(self.q, self.m, self.shift)
         before: set[int] = set()
         for bound in self.bounds:
             if before & set(bound.outputs) or self.m in bound.outputs:
@@ -240,9 +245,50 @@ class BoundContent:
         return max((bound.failing_at_least for bound in self.bounds), default=0)
 
 
-def covered_outputs(content: TailContent | CountContent | BoundContent) -> Iterator[int]:
+@attrs.frozen
+class PoolContent:
+    """At most `failing_at_most` sequences of one class (q, m) fail, by a tail for each wrong token.
+
+    Each wrong token has the best of `levels` multipliers ``multiplier·(1, 2, 3, 4, 6, 8, …)``. The tokens of
+    `light`, below m and of little attention, share one power. All f of Identity 1 are divided by
+    ``exp(shift)``. `failing_at_most` has at most 32 significant bits (`round_up_32`).
+    """
+
+    q: int
+    m: int
+    shift: float = attrs.field(converter=positive_zero)
+    light: Runs
+    multiplier: float = attrs.field(converter=positive_zero)
+    levels: int
+    failing_at_most: int
+
+    def __attrs_post_init__(self) -> None:
+        _check_class(self.q, self.m, self.shift)
+        check_runs(self.light, "light")
+        if self.light and self.light[-1] >= self.m:
+            raise ValueError(f"light={self.light} must lie below m={self.m}")
+        Tail(0, self.multiplier, self.failing_at_most)
+        check_int(self.levels, "levels", 1, MAX_LEVELS)
+
+    def check(self, k: int, vocab: int) -> None:
+        """Every pool fits: it is about all wrong tokens there are."""
+
+    def correct_at_least(self, k: int) -> int:
+        """Return max(0, N(q,m) − failing_at_most)."""
+        return max(0, class_size(self.q, self.m, k) - self.failing_at_most)
+
+    def failing_at_least(self, k: int) -> int:
+        """Return 0: a tail bounds failures from above only."""
+        return 0
+
+
+def covered_outputs(
+    content: TailContent | CountContent | BoundContent | PoolContent, vocab: int
+) -> Iterator[int]:
     """Yield the outputs that have a row; the others never fail in the class."""
-    if isinstance(content, BoundContent):
+    if isinstance(content, PoolContent):
+        yield from (x for x in range(vocab) if x != content.m)
+    elif isinstance(content, BoundContent):
         for bound in content.bounds:
             yield from bound.outputs
     else:

@@ -26,6 +26,7 @@ from certkit.content import (
     Content,
     Count,
     CountContent,
+    PoolContent,
     SetContent,
     Tail,
     TailContent,
@@ -59,7 +60,7 @@ __all__ = [
 
 SCHEMA = 1
 MAX_BYTES = 1 << 28
-_KINDS = ("sets", "tails", "counts", "bounds")
+_KINDS = ("sets", "tails", "pool", "counts", "bounds")
 
 
 class CertificateError(ValueError):
@@ -147,6 +148,8 @@ def _encode_entry(entry: Content) -> Json:
     if isinstance(entry, TailContent):
         rows: list[Json] = [[t.x, dyadic(t.multiplier), wide_int(t.failing_at_most)] for t in entry.tails]
         return place | {"tails": {"shift": dyadic(entry.shift), "rows": rows}}
+    if isinstance(entry, PoolContent):
+        return place | {"pool": _encode_pool(entry)}
     if isinstance(entry, BoundContent):
         bounds: list[Json] = [_encode_bound(bound) for bound in entry.bounds]
         return place | {"bounds": {"shift": dyadic(entry.shift), "rows": bounds}}
@@ -155,6 +158,16 @@ def _encode_entry(entry: Content) -> Json:
         for c in entry.counts
     ]
     return place | {"counts": {"shift": dyadic(entry.shift), "rows": counts}}
+
+
+def _encode_pool(entry: PoolContent) -> Json:
+    return {
+        "shift": dyadic(entry.shift),
+        "light": entry.light,
+        "multiplier": dyadic(entry.multiplier),
+        "levels": entry.levels,
+        "failing_at_most": wide_int(entry.failing_at_most),
+    }
 
 
 def _encode_bound(bound: Bound) -> Json:
@@ -297,6 +310,8 @@ def _decode_entry(entry: Any) -> Content:
         tails = fields_of(fields["tails"], "shift", "rows")
         rows = tuple(map(_decode_tail, list_of(tails["rows"], "rows")))
         return TailContent(q, m, real_of(tails["shift"], "shift"), rows)
+    if kinds[0] == "pool":
+        return _decode_pool(q, m, fields["pool"])
     if kinds[0] == "bounds":
         bounds = fields_of(fields["bounds"], "shift", "rows")
         bound_rows = tuple(map(_decode_bound, list_of(bounds["rows"], "rows")))
@@ -323,6 +338,15 @@ def _decode_box(value: Any) -> Box:
 def _decode_tail(row: Any) -> Tail:
     x, multiplier, most = _row(row, "x", "multiplier", "failing_at_most")
     return Tail(x, real_of(multiplier, "multiplier"), wide_of(most, "failing_at_most"))
+
+
+def _decode_pool(q: int, m: int, value: Any) -> PoolContent:
+    pool = fields_of(value, "shift", "light", "multiplier", "levels", "failing_at_most")
+    light, levels = tuple(list_of(pool["light"], "light")), int_of(pool["levels"], "levels")
+    reals = real_of(pool["shift"], "shift"), real_of(pool["multiplier"], "multiplier")
+    return PoolContent(
+        q, m, reals[0], light, reals[1], levels, wide_of(pool["failing_at_most"], "failing_at_most")
+    )
 
 
 def _decode_count(row: Any) -> Count:

@@ -22,6 +22,7 @@ from certkit.content import (
     CertifiedSet,
     Content,
     CountContent,
+    PoolContent,
     SetContent,
     TailContent,
     class_size,
@@ -89,11 +90,12 @@ def content_records(content: CertifiedSet, task: Task | None = None) -> Iterator
     tokens themselves: q, m and token sets in the model's numbers, and x, a wrong answer, as its logit.
 
     Cells ``{q, m, n, allowed, count}``, boxes ``{q, m, positions, contains_max, count}``, tails
-    ``{q, m, x, c, lambda, failing_at_most}``, counts ``{q, m, x, c, width, offset, failing_at_most,
-    failing_at_least}``, bounds the same with a list xs for x and a pair meet. Token sets are
-    lists, reals ``float.hex``, integers beyond 2⁵³ strings. A class in which nothing can fail is one box; a
-    class that certifies no sequence has no line. Hence the claim is the sum of the counts plus, for each
-    class with tails, counts or bounds, its size minus its `failing_at_most`.
+    ``{q, m, x, c, lambda, failing_at_most}``, pools the same with the token set light and an integer levels
+    for x, counts ``{q, m, x, c, width, offset, failing_at_most, failing_at_least}``, bounds the same with a
+    list xs for x and a pair meet. Token sets are lists, reals ``float.hex``, integers beyond 2⁵³ strings. A
+    class in which nothing can fail is one box; a class that certifies no sequence has no line. Hence the
+    claim is the sum of the counts plus, for each class with tails, counts, bounds or a pool, its size minus
+    its `failing_at_most`.
     """
     for entry in content.entries:
         for record in _class_records(entry, content.k):
@@ -114,7 +116,7 @@ def _named(name: str, value: Any, task: Task) -> object:
         return [task.logits[x] for x in value]
     if name == "meet":
         return [task.logits[value[0]], value[1]] if value else []
-    if name == "allowed":
+    if name in ("allowed", "light"):
         return sorted(task.tokens(value))
     if name == "positions":
         return [sorted(task.tokens(tokens)) for tokens in value]
@@ -132,6 +134,8 @@ def _class_records(entry: Content, k: int) -> Iterator[Record]:
         yield from _set_records(full_content(entry.q, entry.m, k), k)
     elif isinstance(entry, TailContent):
         yield from _tail_records(entry)
+    elif isinstance(entry, PoolContent):
+        yield _pool_record(entry)
     elif isinstance(entry, BoundContent):
         yield from _bound_records(entry)
     else:
@@ -170,6 +174,18 @@ def _tail_records(entry: TailContent) -> Iterator[Record]:
         }
 
 
+def _pool_record(entry: PoolContent) -> Record:
+    return {
+        "q": entry.q,
+        "m": entry.m,
+        "c": dyadic(entry.shift),
+        "light": list(run_tokens(entry.light)),
+        "lambda": dyadic(entry.multiplier),
+        "levels": entry.levels,
+        "failing_at_most": wide_int(entry.failing_at_most),
+    }
+
+
 def _bound_records(entry: BoundContent) -> Iterator[Record]:
     for bound in entry.bounds:
         yield {
@@ -200,13 +216,15 @@ def _count_records(entry: CountContent) -> Iterator[Record]:
 
 
 def content_kinds(content: CertifiedSet) -> str:
-    """Return the kinds of content, joined by ``+``: cells, boxes, tails, counts, bounds; or ``none``."""
-    parts = summary(content)
-    return "+".join(kind for kind in ("cells", "boxes", "tails", "counts", "bounds") if parts[kind]) or "none"
+    """Return the kinds of content, joined by ``+``: cells, boxes, tails, pools, counts, bounds; or
+    ``none``.
+    """
+    parts, kinds = summary(content), ("cells", "boxes", "tails", "pools", "counts", "bounds")
+    return "+".join(kind for kind in kinds if parts[kind]) or "none"
 
 
 def summary(content: CertifiedSet) -> dict[str, int]:
-    """Count what `content` is made of: classes, cells, boxes, exceptions, tails, counts, bounds."""
+    """Count what `content` is made of: classes, cells, boxes, exceptions, tails, pools, counts, bounds."""
     sets = [entry for entry in content.entries if isinstance(entry, SetContent)]
     boxes = [box for entry in sets for box in entry.boxes]
     return {
@@ -215,6 +233,7 @@ def summary(content: CertifiedSet) -> dict[str, int]:
         "boxes": len(boxes),
         "exceptions": sum(len(box.exceptions) for box in boxes),
         "tails": sum(len(e.tails) for e in content.entries if isinstance(e, TailContent)),
+        "pools": sum(isinstance(e, PoolContent) for e in content.entries),
         "counts": sum(len(e.counts) for e in content.entries if isinstance(e, CountContent)),
         "bounds": sum(len(e.bounds) for e in content.entries if isinstance(e, BoundContent)),
     }

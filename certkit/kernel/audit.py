@@ -111,7 +111,7 @@ def decide(model: Model, entry: Entry, confirm: bool) -> Outcome:
             for row in entry.rows:
                 bits = max(bits, check_row(model, entry, row))
             covered = {entry.m}.union(*((row.x, *row.others) for row in entry.rows))
-            for x in set(range(model.vocab)) - covered:
+            for x in set(range(model.vocab)) - covered if entry.kind != "pool" else ():
                 bits = max(bits, never_fails(model, entry, x))
     except Finding as finding:
         return Outcome(0, bits, finding)

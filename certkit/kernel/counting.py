@@ -18,6 +18,7 @@ from certkit.kernel.reader import Box, Cell, Entry, Row
 from certkit.kernel.verdict import Finding
 
 MAX_SETS = 4096  # cells and boxes of one class, and pairs of a cell and a box
+MAX_LEVELS = 64  # of the multiplier of a pool
 Runs = tuple[int, ...]
 
 
@@ -44,13 +45,15 @@ def check_entry(entry: Entry, k: int, vocab: int) -> None:
     covered: set[int] = set()  # tokens of earlier rows
     last = -1
     for row in entry.rows:
+        _check_row(entry, row)
+        if entry.kind == "pool":
+            break
         tokens = (row.x, *row.others)
         rising = all(a < b for a, b in pairwise((last, *tokens, vocab)))
         new = rising and m not in tokens and covered.isdisjoint(tokens)
         _need(new, entry, "range", "x =", *tokens, "is m, no token, out of order or there twice")
         known = covered.issuperset(row.meet[:1])
         _need(known, entry, "range", "x =", row.x, "meets no earlier row by", *row.meet)
-        _check_row(entry, row)
         covered.update(tokens)
         last = row.x if entry.kind != "bounds" else -1
 
@@ -133,6 +136,8 @@ def _check_row(entry: Entry, row: Row) -> None:
     need(least == 0 or alone, "failing at least", least, "is for single tokens by counts")
     need(first > 0 or (tail and first == 0), "a multiplier is >= 0, a width > 0, not", first)
     need(all(k > 0 for k in row.meet[1:]), "meets by no multiple", *row.meet)
+    need(1 <= row.levels <= MAX_LEVELS, row.levels, "levels, not 1 to", MAX_LEVELS)
+    need(_is_runs(row.light, entry.m - 1), "no set of tokens below m:", row.light)
     digits = most.bit_length() - (most & -most).bit_length() + 1
     need(digits <= 32 or not tail, "more than 32 bits in", most)
 

@@ -39,7 +39,8 @@ class Row(NamedTuple):
     """What a tail ``(multiplier,)`` or count ``(width, offset)`` claims of one wrong token.
 
     A bound is a count that may be about `others` too, and may leave out what fails for an earlier token y by
-    ``k/64`` of its terms, if `meet` is (y, k).
+    ``k/64`` of its terms, if `meet` is (y, k). In a pool, x is m and stands for every other token: a tail of
+    each of them, with the best of so many `levels` of the multiplier, and the tokens `light` taken together.
     """
 
     x: int
@@ -48,10 +49,12 @@ class Row(NamedTuple):
     failing_at_least: int
     others: tuple[int, ...] = ()
     meet: tuple[int, ...] = ()
+    light: Runs = ()
+    levels: int = 1
 
 
 class Entry(NamedTuple):
-    """The content of one class (q, m); `kind` is sets, tails, counts or bounds, unused fields are empty."""
+    """The content of one class (q, m), of the `kind` sets, tails, pool, counts or bounds; the rest empty."""
 
     q: int
     m: int
@@ -99,6 +102,8 @@ class Maybe(NamedTuple):
 # The shape of the file: a type for exactly that type (bool is not int), {…} for exactly these fields, [s] for
 # a list of s, (s, …) for a list of that length, object for anything.
 _TAILS = {"q": int, "m": int, "tails": {"shift": Dyadic, "rows": [(int, Dyadic, Wide)]}}
+_LADDER = {"light": [int], "multiplier": Dyadic, "levels": int}
+_POOL = {"q": int, "m": int, "pool": {"shift": Dyadic, **_LADDER, "failing_at_most": Wide}}
 _COUNTS = {"q": int, "m": int, "counts": {"shift": Dyadic, "rows": [(int, Dyadic, Dyadic, Wide, Wide)]}}
 _BOUND = ([int], [int], Dyadic, Dyadic, Wide, Wide)
 _BOUNDS = {"q": int, "m": int, "bounds": {"shift": Dyadic, "rows": [_BOUND]}}
@@ -191,13 +196,17 @@ def _task(value: Any) -> Task | None:
 
 
 def _entry(value: Any, name: str) -> Entry:
-    shapes = {"sets": _SETS, "tails": _TAILS, "counts": _COUNTS, "bounds": _BOUNDS}
+    shapes = {"sets": _SETS, "tails": _TAILS, "pool": _POOL, "counts": _COUNTS, "bounds": _BOUNDS}
     kind = next((kind for kind in shapes if isinstance(value, dict) and kind in value), "sets")
     fields = shaped(value, shapes[kind], name)
     entry, inner = Entry(fields["q"], fields["m"], kind), fields[kind]
     if kind == "sets":
         cells = tuple(Cell(**cell) for cell in inner["cells"])
         return entry._replace(cells=cells, boxes=tuple(Box(**box) for box in inner["boxes"]))
+    if kind == "pool":
+        row = Row(entry.m, (inner["multiplier"],), inner["failing_at_most"], 0)
+        row = row._replace(light=inner["light"], levels=inner["levels"])
+        return entry._replace(shift=inner["shift"], rows=(row,))
     return entry._replace(shift=inner["shift"], rows=tuple(_row(name, kind, *row) for row in inner["rows"]))
 
 

@@ -6,6 +6,11 @@ for some x in X has Σ_p v_p(t_p) ≥ 0. Two kinds of rows bound how many sequen
 **Tails.** For λ ≥ 0 such a sequence has exp(λ Σ_p v_p) ≥ 1, every other one has it above 0. So the sum of
 exp(λ Σ_p v_p) over the class is a bound.
 
+**Pools.** A pool is a tail for each wrong token, with the best multiplier of a ladder λ·(1, 2, 3, 4, 6, 8 …).
+From the fourth on each is twice the one before the last, so the powers are squares. For tokens t < m that
+are *light*, v_p(t) is at most h = e^{−shift}·max weight·max place·max(0, max gain), over these tokens, all
+positions p < K−1 and all wrong tokens, and exp(λh) stands for their powers.
+
 **Counts.** For a width w > 0, any offset o, and j = K−1 non-query positions: if Σ v_p(t_p) ≥ −v_j(q), then
 Σ ⌈(v_p − o)/w⌉ ≥ ⌈(−v_j(q) − j·o)/w⌉; and if Σ ⌊(v_p + o)/w⌋ ≥ ⌈(−v_j(q) + j·o)/w⌉, then Σ v_p ≥ −v_j(q).
 Rounding the left side up and the right side down keeps the first statement true; rounding the left side down
@@ -21,11 +26,14 @@ All of it factorises over the positions, and a class is "all tokens ≤ m" less,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
+from functools import reduce
+from operator import mul
 from typing import NamedTuple
 
-from flint import arb, fmpz_poly
+from flint import arb, fmpz, fmpz_poly
 
+from certkit.kernel.counting import members
 from certkit.kernel.model import Model, attention, ceiling
 from certkit.kernel.reader import Entry, Row
 from certkit.kernel.sets import PRECISIONS, enclose
@@ -33,9 +41,7 @@ from certkit.kernel.verdict import Finding
 
 MAX_BINS = 1 << 16
 Side = Callable[[arb], int]  # which end of a ball is rounded up
-Sum = tuple[
-    list[list[int]], int
-]  # integers by non-query position and token ≤ m, and what they must add up to
+Sum = tuple[list[list[int]], int]  # integers by non-query position and token ≤ m, and what they must reach
 
 
 def check_row(model: Model, entry: Entry, row: Row) -> int:
@@ -53,30 +59,72 @@ def check_row(model: Model, entry: Entry, row: Row) -> int:
     raise Finding("undecided", rule, f"{claim}, with {PRECISIONS[-1]} bits and at most {MAX_BINS} bins")
 
 
-def row_terms(model: Model, entry: Entry, outputs: tuple[int, ...], bits: int) -> list[list[arb]]:
-    """Return balls around the terms v_p(t) of a group of tokens, by position and token ≤ m."""
-    table = enclose(model, entry, outputs, bits)
+def row_terms(
+    model: Model, entry: Entry, outputs: tuple[int, ...], bits: int, only: tuple[int, ...] | None = None
+) -> list[list[arb]]:
+    """Return balls around the terms v_p(t) of a group of tokens, by position and token, as `enclose` does."""
+    table = enclose(model, entry, outputs, bits, only=only)
+    scale = unit(model, entry, bits)
+    return [[scale * term for term in terms] for terms in table]
+
+
+def unit(model: Model, entry: Entry, bits: int) -> arb:
+    """Return the factor of the terms of `enclose` that makes them v_p(t)."""
     weight = attention(model, entry.q, entry.m, bits)
-    unit = (weight.top * weight.unit - arb(entry.shift)).exp() * arb(2) ** -model.exponent
-    return [[unit * term for term in terms] for terms in table]
+    return (weight.top * weight.unit - arb(entry.shift)).exp() * arb(2) ** -model.exponent
 
 
 def tail_bounds(model: Model, entry: Entry, row: Row, bits: int, inward: bool = False) -> tuple[int, arb]:
-    """Return 0 and a ball around the bound of a tail, before the floor; `inward` makes no difference.
+    """Return 0 and a ball around the bound of a tail or pool, before the floor; `inward` changes nothing."""
+    light = frozenset(members(row.light))
+    only = (*(t for t in range(entry.m + 1) if t not in light), entry.q)
+    outputs = [x for x in range(model.vocab) if x != entry.m] if row.x == entry.m else [row.x]
+    shared = light_term(model, entry, light, outputs, bits)
+    total = arb(0)
+    for x in outputs:
+        *table, last = row_terms(model, entry, (x,), bits, only)
+        exponents = [*(terms[:-1] for terms in table), [last[-1], shared]]
+        powers = [[(row.numbers[0] * v).exp() for v in terms] for terms in exponents]
+        total += reduce(arb.min, (class_sum(entry, step, len(light)) for step in ladder(powers, row.levels)))
+    return 0, total
 
-    `remaining` is Π R_p so far, and `holding` is Π S_p − Π R_p so far, without cancellation, where S_p is the
-    sum over the tokens t ≤ m and R_p over t < m: (Π_{<p} S − Π_{<p} R)·S_p + Π_{<p} R·(S_p − R_p).
+
+def light_term(model: Model, entry: Entry, light: Set[int], outputs: list[int], bits: int) -> arb:
+    """Return h of the light tokens, 0 if there are none."""
+    weight, most = attention(model, entry.q, entry.m, bits), 0
+    for x in outputs if light else ():
+        tokens, places = model.gains(entry.q, entry.m, x)
+        most = max(most, max(tokens[t] for t in light) + max(places[:-1], default=0))
+    largest = max((weight.token[t].upper() for t in light), default=arb(0))
+    place = max((ball.upper() for ball in weight.place[:-1]), default=arb(0))
+    return unit(model, entry, bits) * largest * place * fmpz(most)
+
+
+def ladder(powers: list[list[arb]], levels: int) -> list[list[list[arb]]]:
+    """Return exp(s·v) for s = 1, 2, 3, 4, 6, 8, … from the powers exp(v), by products."""
+    steps = [powers]
+    for level in range(1, levels):
+        one = steps[max(0, level - 2)]
+        two = steps[-1] if level <= 2 else one
+        steps.append([list(map(mul, *rows)) for rows in zip(one, two, strict=True)])
+    return steps
+
+
+def class_sum(entry: Entry, powers: list[list[arb]], light: int) -> arb:
+    """Return the sum over the class of the products of its powers, with so many light tokens more.
+
+    By non-query position the powers are those of the tokens, m last; at the end those of the query and of a
+    light token. `remaining` is Π R_p so far, and `holding` is Π S_p − Π R_p so far, without cancellation,
+    where S_p is the sum over the tokens t ≤ m and R_p over t < m, namely
+    (Π_{<p} S − Π_{<p} R)·S_p + Π_{<p} R·(S_p − R_p).
     """
-    (multiplier,) = map(arb, row.numbers)
-    *table, last = row_terms(model, entry, (row.x,), bits)
+    *table, (query, shared) = powers
     holding, remaining = arb(0), arb(1)
-    for terms in table:
-        *powers, at_max = [(multiplier * term).exp() for term in terms]
-        below = sum(powers, arb(0))
+    for *rest, at_max in table:
+        below = sum(rest, light * shared)
         holding = holding * (below + at_max) + remaining * at_max
         remaining = remaining * below
-    query = (multiplier * last[entry.q]).exp()
-    return 0, query * (holding if entry.q < entry.m else holding + remaining)
+    return query * (holding if entry.q < entry.m else holding + remaining)
 
 
 def recount(model: Model, entry: Entry, row: Row, bits: int, inward: bool = False) -> tuple[int, int]:

@@ -27,21 +27,20 @@ Tokens = tuple[int, ...]
 
 
 def enclose(
-    model: Model, entry: Entry, outputs: tuple[int, ...], bits: int, sign: int = 1
+    model: Model, entry: Entry, outputs: tuple[int, ...], bits: int, sign: int = 1, only: Tokens | None = None
 ) -> list[list[arb]]:
-    """Return balls around the largest f_p(t) of the outputs, by position and token ≤ m.
+    """Return balls around the largest f_p(t) of the outputs, by position and token: t ≤ m, or `only` some.
 
     `sign` is that of `Model.gains`.
     """
     views = [model.gains(entry.q, entry.m, x, sign) for x in outputs]
     weight = attention(model, entry.q, entry.m, bits)
+    chosen = range(entry.m + 1) if only is None else only
     ctx.prec = bits
     table = []
     for p, at_place in enumerate(weight.place):
-        gains = map(
-            max, zip(*([gain + places[p] for gain in tokens] for tokens, places in views), strict=True)
-        )
-        table.append([w * at_place * fmpz(gain) for w, gain in zip(weight.token, gains, strict=True)])
+        gains = [max(tokens[t] + places[p] for tokens, places in views) for t in chosen]
+        table.append([weight.token[t] * at_place * fmpz(g) for t, g in zip(chosen, gains, strict=True)])
     return table
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from certkit.certificate import CertifiedSet
-from certkit.content import BoundContent, CountContent, SetContent, TailContent
+from certkit.content import BoundContent, CountContent, PoolContent, SetContent, TailContent
 from certkit.exact import Truth
 from certkit.executing import executors, is_correct
 from certkit.runs import run_tokens
@@ -53,8 +53,15 @@ def _check_sets(content: SetContent, truth: Truth) -> Iterator[Broken]:
         )
 
 
-def _check_numbers(content: TailContent | CountContent | BoundContent, truth: Truth) -> Iterator[Broken]:
+def _check_numbers(
+    content: TailContent | CountContent | BoundContent | PoolContent, truth: Truth
+) -> Iterator[Broken]:
     wrong = [w for s, w in truth.failing.items() if (s[-1], max(s)) == (content.q, content.m)]
+    if isinstance(content, PoolContent):
+        if (failures := sum(map(len, wrong))) > content.failing_at_most:
+            where = f"class q={content.q}, m={content.m}"
+            yield f"{where}: {failures} failures of all outputs, claimed {content.failing_at_most}", None
+        return
     if isinstance(content, BoundContent):
         yield from _check_bounds(content, wrong, truth.vocab)
         return

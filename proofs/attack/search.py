@@ -82,8 +82,9 @@ def _regions(content: Content, view: FloatClass, k: int) -> Iterator[Region]:
         for box in content.boxes:
             yield BoxRegion(view, None, box)
         return
-    rows = set(covered_outputs(content))
-    never = tuple(x for x in range(view.f.shape[2]) if x != content.m and x not in rows)
+    vocab = view.f.shape[2]
+    rows = set(covered_outputs(content, vocab))
+    never = tuple(x for x in range(vocab) if x != content.m and x not in rows)
     for box in full_content(content.q, content.m, k).boxes:
         yield BoxRegion(view, never, box)
 

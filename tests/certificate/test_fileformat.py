@@ -21,6 +21,7 @@ from certkit.certificate import (
     Content,
     Count,
     CountContent,
+    PoolContent,
     SetContent,
     Tail,
     TailContent,
@@ -57,11 +58,15 @@ def bounds(draw: st.DrawFn, xs: list[int]) -> tuple[Bound, ...]:
 def entries(draw: st.DrawFn, q: int, m: int, k: int, vocab: int) -> Content:
     wrong = [x for x in range(vocab) if x != m]
     xs = sorted(draw(st.sets(st.sampled_from(wrong)))) if wrong else []
-    kind = draw(st.sampled_from(["sets", "tails", "counts", "bounds"]))
+    kind = draw(st.sampled_from(["sets", "tails", "pool", "counts", "bounds"]))
     if kind == "tails":
         multipliers = st.floats(min_value=0, allow_infinity=False)
         tails = tuple(Tail(x, draw(multipliers), round_up_32(draw(failing))) for x in xs)
         return TailContent(q, m, draw(finite), tails)
+    if kind == "pool":
+        light = runs_from_tokens(draw(st.sets(st.integers(0, m - 1)))) if m else ()
+        multiplier, levels = draw(st.floats(min_value=0, allow_infinity=False)), draw(st.integers(1, 64))
+        return PoolContent(q, m, draw(finite), light, multiplier, levels, round_up_32(draw(failing)))
     if kind == "counts":
         rows = [(x, draw(positive), draw(finite), sorted([draw(failing), draw(failing)])) for x in xs]
         return CountContent(q, m, draw(finite), tuple(Count(x, w, o, b, a) for x, w, o, (a, b) in rows))
@@ -132,8 +137,12 @@ def test_the_auditors_reader_reads_the_same(
         elif isinstance(written, TailContent):
             assert read.shift == written.shift
             assert [tuple(r) for r in read.rows] == [
-                (t.x, (t.multiplier,), t.failing_at_most, 0, (), ()) for t in written.tails
+                (t.x, (t.multiplier,), t.failing_at_most, 0, (), (), (), 1) for t in written.tails
             ]
+        elif isinstance(written, PoolContent):
+            assert read.shift == written.shift
+            claim = (written.multiplier,), written.failing_at_most
+            assert read.rows == ((written.m, *claim, 0, (), (), written.light, written.levels),)
         elif isinstance(written, BoundContent):
             assert read.shift == written.shift
             assert [((r.x, *r.others), *r[1:4], r.meet) for r in read.rows] == [
@@ -143,7 +152,7 @@ def test_the_auditors_reader_reads_the_same(
         else:
             assert read.shift == written.shift
             assert [tuple(r) for r in read.rows] == [
-                (c.x, (c.width, c.offset), c.failing_at_most, c.failing_at_least, (), ())
+                (c.x, (c.width, c.offset), c.failing_at_most, c.failing_at_least, (), (), (), 1)
                 for c in written.counts
             ]
 
