@@ -26,12 +26,12 @@ All of it factorises over the positions, and a class is "all tokens ≤ m" less,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterator, Set
 from functools import reduce
 from operator import mul
 from typing import NamedTuple
 
-from flint import arb, fmpz, fmpz_poly
+from flint import arb, ctx, fmpz, fmpz_poly
 
 from certkit.kernel.counting import members
 from certkit.kernel.model import Model, attention, ceiling
@@ -55,7 +55,7 @@ def check_row(model: Model, entry: Entry, row: Row) -> int:
             return bits
         lower, upper = bounds(model, entry, row, bits, inward=True)
         if lower < least or upper >= most + 1:
-            raise Finding("refuted", rule, f"{claim}, recounted {lower} to {upper}")
+            raise Finding("refuted", rule, f"{claim}, recounted {lower} to {upper}"[:300])
     raise Finding("undecided", rule, f"{claim}, with {PRECISIONS[-1]} bits and at most {MAX_BINS} bins")
 
 
@@ -76,6 +76,7 @@ def unit(model: Model, entry: Entry, bits: int) -> arb:
 
 def tail_bounds(model: Model, entry: Entry, row: Row, bits: int, inward: bool = False) -> tuple[int, arb]:
     """Return 0 and a ball around the bound of a tail or pool, before the floor; `inward` changes nothing."""
+    ctx.prec = bits
     light = frozenset(members(row.light))
     only = (*(t for t in range(entry.m + 1) if t not in light), entry.q)
     outputs = [x for x in range(model.vocab) if x != entry.m] if row.x == entry.m else [row.x]
@@ -90,24 +91,24 @@ def tail_bounds(model: Model, entry: Entry, row: Row, bits: int, inward: bool = 
 
 
 def light_term(model: Model, entry: Entry, light: Set[int], outputs: list[int], bits: int) -> arb:
-    """Return h of the light tokens, 0 if there are none."""
+    """Return a ball around h of the light tokens, 0 if there are none."""
     weight, most = attention(model, entry.q, entry.m, bits), 0
     for x in outputs if light else ():
         tokens, places = model.gains(entry.q, entry.m, x)
         most = max(most, max(tokens[t] for t in light) + max(places[:-1], default=0))
-    largest = max((weight.token[t].upper() for t in light), default=arb(0))
-    place = max((ball.upper() for ball in weight.place[:-1]), default=arb(0))
+    largest = reduce(arb.max, (weight.token[t] for t in light), arb(0))
+    place = reduce(arb.max, weight.place[:-1], arb(0))
     return unit(model, entry, bits) * largest * place * fmpz(most)
 
 
-def ladder(powers: list[list[arb]], levels: int) -> list[list[list[arb]]]:
-    """Return exp(s·v) for s = 1, 2, 3, 4, 6, 8, … from the powers exp(v), by products."""
-    steps = [powers]
-    for level in range(1, levels):
-        one = steps[max(0, level - 2)]
-        two = steps[-1] if level <= 2 else one
-        steps.append([list(map(mul, *rows)) for rows in zip(one, two, strict=True)])
-    return steps
+def ladder(powers: list[list[arb]], levels: int) -> Iterator[list[list[arb]]]:
+    """Yield exp(s·v) for s = 1, 2, 3, 4, 6, 8, … from the powers exp(v), by products."""
+    before = last = powers
+    for level in range(levels):
+        if level > 0:
+            other = last if level < 3 else before
+            before, last = last, [list(map(mul, *rows)) for rows in zip(before, other, strict=True)]
+        yield last
 
 
 def class_sum(entry: Entry, powers: list[list[arb]], light: int) -> arb:

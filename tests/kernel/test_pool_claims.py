@@ -1,0 +1,166 @@
+"""Pools in files: what is malformed is a clean finding, what is edited is refuted."""
+
+from __future__ import annotations
+
+from itertools import combinations_with_replacement
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from certkit.certificate import PoolContent
+from certkit.content import Content
+from certkit.failing import MAX_LEVELS, class_size, round_up_32
+from certkit.fileformat import encode
+from certkit.kernel import audit
+from certkit.kernel.model import Model as KernelModel
+from certkit.kernel.reader import Entry, Row
+from certkit.kernel.rows import tail_bounds
+from certkit.kernel.weights import read_weights
+from certkit.runs import runs_from_tokens
+from proofs.model import Model
+from tests.support.certs import certificate, document, saved, write
+from tests.support.models import Kind, Sizes, tiny_model
+from tests.support.pools import top_score
+
+MODEL = tiny_model(Kind.SKILLED, Sizes(4, 3), 1)
+
+
+def pools(model: Model, levels: int = 3) -> list[Content]:
+    """A true pool of every class, the lesser half light, from what the auditor itself recounts."""
+    entries: list[Content] = []
+    with TemporaryDirectory() as folder:
+        kernel = KernelModel(read_weights(saved(model, Path(folder))))
+    for q, m in combinations_with_replacement(range(model.vocab), 2):
+        light, shift = runs_from_tokens(range(m // 2)), top_score(kernel, q, m)
+        bounds = {}
+        for multiplier in (2.0**-i for i in range(12)):
+            row = Row(m, (multiplier,), 0, 0, light=light, levels=levels)
+            floor = tail_bounds(kernel, Entry(q, m, "pool", shift=shift), row, 256)[1].floor().unique_fmpz()
+            if floor is not None:
+                bounds[round_up_32(int(floor))] = multiplier
+        best = min(bounds)
+        entries.append(PoolContent(q, m, shift, light, bounds[best], levels, best))
+    return entries
+
+
+Document = dict[str, Any]
+CERT = certificate(MODEL, pools(MODEL))
+
+
+def edited(**fields: Any) -> Document:
+    """The certificate with fields of the pool of the last class (3, 3) set to others."""
+    whole = document(CERT)
+    whole["proof"]["content"][-1]["pool"] |= fields
+    return whole
+
+
+@pytest.fixture(scope="module")
+def model_path(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return saved(MODEL, tmp_path_factory.mktemp("model"))
+
+
+def test_the_control_is_verified(model_path: str, tmp_path: Path) -> None:
+    verdict = audit(write(edited(), tmp_path), model_path)
+    assert (verdict.verdict, verdict.rule) == ("verified", "all"), verdict
+    assert verdict.audited_correct == CERT.claim.correct_at_least > 0
+
+
+REFUTED: dict[str, dict[str, Any]] = {
+    "no level": {"levels": 0},
+    "levels below 0": {"levels": -1},
+    "a level too many": {"levels": MAX_LEVELS + 1},
+    "2^53 levels": {"levels": 1 << 53},
+    "negative multiplier": {"multiplier": "-0x1.0p-2"},
+    "negative failures": {"failing_at_most": -1},
+    "33 bits": {"failing_at_most": 2**32 + 1},
+    "33 bits, wide": {"failing_at_most": str(2**80 + 2**48)},
+    "light holds m": {"light": [3, 3]},
+    "light up to m": {"light": [0, 3]},
+    "light beyond the vocabulary": {"light": [0, 1 << 53]},
+    "light below 0": {"light": [-1, 0]},
+    "light of odd length": {"light": [0, 1, 2]},
+    "light turned round": {"light": [1, 0]},
+    "light out of order": {"light": [2, 2, 0, 0]},
+    "light twice": {"light": [0, 0, 0, 0]},
+    "light without a gap": {"light": [0, 0, 1, 1]},
+}
+REFUSED: dict[str, dict[str, Any]] = {
+    "levels true": {"levels": True},
+    "levels as text": {"levels": "3"},
+    "levels null": {"levels": None},
+    "levels in a list": {"levels": [3]},
+    "multiplier a number": {"multiplier": 1},
+    "multiplier infinite": {"multiplier": "inf"},
+    "multiplier no number": {"multiplier": "nan"},
+    "multiplier -0": {"multiplier": "-0x0.0p+0"},
+    "multiplier in another spelling": {"multiplier": "0x1p-2"},
+    "shift infinite": {"shift": "-inf"},
+    "shift a number": {"shift": 0},
+    "light no list": {"light": 0},
+    "light of text": {"light": ["0", "1"]},
+    "light of booleans": {"light": [False, True]},
+    "light of pairs": {"light": [[0, 1]]},
+    "light null": {"light": None},
+    "failures as text": {"failing_at_most": "5"},
+    "failures true": {"failing_at_most": True},
+    "failures null": {"failing_at_most": None},
+    "one field more": {"rows": []},
+}
+
+
+@pytest.mark.parametrize("name", [*REFUTED, *REFUSED])
+def test_a_malformed_pool_is_a_finding(name: str, model_path: str, tmp_path: Path) -> None:
+    wanted = ("refuted", "range") if name in REFUTED else ("refused", ("json", "schema"))
+    verdict = audit(write(edited(**(REFUTED | REFUSED)[name]), tmp_path), model_path)
+    assert verdict.verdict == wanted[0], verdict
+    assert verdict.rule in wanted[1]
+    assert verdict.rule != "range" or verdict.where.startswith("q=3 m=3: ")
+    assert len(verdict.where) <= 300
+
+
+@pytest.mark.parametrize("digits", [b"9007199254740993", b"1" * 5000, b"3.0", b"1e9", b"0x3"])
+def test_levels_are_plain_integers(digits: bytes, model_path: str, tmp_path: Path) -> None:
+    data = encode(CERT)
+    assert data.count(b'"levels":3') == len(CERT.content.entries)
+    verdict = audit(write(data.replace(b'"levels":3', b'"levels":' + digits, 1), tmp_path), model_path)
+    assert (verdict.verdict, verdict.rule) == ("refused", "json")
+
+
+@pytest.mark.parametrize("field", ["shift", "light", "multiplier", "levels", "failing_at_most"])
+def test_a_field_of_a_pool_cannot_be_missing(field: str, model_path: str, tmp_path: Path) -> None:
+    whole = edited()
+    del whole["proof"]["content"][-1]["pool"][field]
+    assert audit(write(whole, tmp_path), model_path).rule == "schema"
+
+
+@pytest.mark.parametrize("kind", ["tails", "counts", "bounds", "sets"])
+def test_a_pool_is_the_only_content_of_its_class(kind: str, model_path: str, tmp_path: Path) -> None:
+    whole = edited()
+    whole["proof"]["content"][-1][kind] = {"shift": "0x0.0p+0", "rows": []}
+    assert audit(write(whole, tmp_path), model_path).rule == "schema"
+
+
+def test_a_pool_bounds_failures_from_above_alone(model_path: str, tmp_path: Path) -> None:
+    whole = edited()
+    whole["statement"]["correct_at_most"] = whole["statement"]["total"] - 1
+    assert audit(write(whole, tmp_path), model_path).rule == "claim"
+    whole["statement"]["correct_at_most"] += 1
+    assert audit(write(whole, tmp_path), model_path).verdict == "verified"
+
+
+def test_pools_say_nothing_of_executions(model_path: str, tmp_path: Path) -> None:
+    whole = edited()
+    whole["statement"]["semantics"] = "float32"
+    assert audit(write(whole, tmp_path), model_path).rule == "semantics"
+
+
+def test_a_pool_counts_as_its_claim(model_path: str, tmp_path: Path) -> None:
+    """More failures than sequences certify none; the claim of the file must be what the pools add up to."""
+    whole = edited(failing_at_most=10**9)
+    assert audit(write(whole, tmp_path), model_path).rule == "claim"
+    last = CERT.content.entries[-1]
+    assert isinstance(last, PoolContent)
+    whole["statement"]["correct_at_least"] -= max(0, class_size(3, 3, 3) - last.failing_at_most)
+    assert audit(write(whole, tmp_path), model_path).verdict == "verified"
