@@ -76,36 +76,34 @@ def test_balls_hold_the_number_at_every_precision(kind: Kind, sizes: Sizes, seed
     case = Case(kind, sizes, seed, folder)
     light = case.rng.choice(case.light_sets())
     row = case.row(light, multipliers(case)[1], case.rng.choice(LEVELS))
-    defined, shared = case.definition.bound(row), case.definition.light_term(light)
+    defined = case.definition.bound(row)
     for bits in (4, 8, 20, 64, 100):
-        _, ball = tail_bounds(case.kernel, case.entry, row, bits)
-        term = light_term(case.kernel, case.entry, set(light), case.definition.outputs, bits)
-        for value, (lower, upper) in ((defined, ends(ball)), (shared, ends(term))):
-            assert lower <= value * (1 + NEAR)
-            assert value * (1 - NEAR) <= upper
+        lower, upper = ends(tail_bounds(case.kernel, case.entry, row, bits)[1])
+        assert lower <= defined * (1 + NEAR)
+        assert defined * (1 - NEAR) <= upper
 
 
 @pytest.mark.parametrize("bits", [4, 8, 64, 128])
 @pytest.mark.parametrize(
-    ("places", "light", "outputs", "score", "gain"),
+    ("places", "light", "x", "score", "gain"),
     [
-        ([-1, 0, -5], {0, 1}, [0, 1, 3], -1, 9 + 9),
-        ([-1, -2, 0], {0, 1}, [0, 1, 3], -2, 9 + 9),
-        ([-2, -1, 0], {1}, [0, 1], -3, 4 + 3),
-        ([-9, 0, 0], {1}, [1], -2, -2 + 5),
-        ([0, 0, 0], set(), [0, 1, 3], 0, 0),
-        ([0, 0, 0], {0, 1}, [], 0, 0),
+        ([-1, 0, -5], {0, 1}, 3, -1, 9 + 9),
+        ([-1, -2, 0], {0, 1}, 3, -2, 9 + 9),
+        ([-1, -2, 0], {0, 1}, 0, -2, 4 + 3),
+        ([-2, -1, 0], {1}, 1, -3, -2 + 5),
+        ([0, -1, 1], {0, 1}, 1, -1, 5 + 5),
     ],
 )
 def test_a_light_term_is_no_end_of_a_ball(
-    places: list[int], light: set[int], outputs: list[int], score: int, gain: int, bits: int
+    places: list[int], light: set[int], x: int, score: int, gain: int, bits: int
 ) -> None:
     """Nothing but weights is inexact here, so an end taken of one would miss the number."""
     mpmath.mp.dps = 60
     model = flat([[3, 5, 0, 9], [4, -2, 0, 9], [1, 1, 0, 9], [0, 0, 0, 0]])
     model.token[0], model.place[0] = [-1, -2, 0, 99], places
-    lower, upper = ends(light_term(model, Entry(0, 2, "pool"), light, outputs, bits))
-    assert lower <= mpmath.exp(mpmath.mpf(score) / 2) * gain <= upper
+    entry = Entry(0, 2, "pool", shift=max(places) / 2)
+    lower, upper = ends(light_term(model, entry, light, x, bits))
+    assert lower <= mpmath.exp((score - mpmath.mpf(max(places))) / 2) * gain <= upper
     assert upper - lower <= upper * mpmath.ldexp(16, -bits)
 
 
@@ -115,10 +113,12 @@ def test_light_tokens_take_the_largest_of_each_factor(kind: Kind, seed: int, fol
     case = Case(kind, Sizes(4, 3), seed, folder)
     d = case.definition
     for light in case.light_sets():
-        terms = [d.term(p, t, x) for p in range(2) for t in light for x in d.outputs]
-        _, upper = ends(light_term(case.kernel, case.entry, set(light), d.outputs, 128))
-        assert all(term <= upper for term in terms)
-        assert upper >= 0
+        for x in d.outputs if light else ():
+            lower, upper = ends(light_term(case.kernel, case.entry, set(light), x, 128))
+            assert upper >= max(0, *(d.term(p, t, x) for p in range(2) for t in light))
+            defined = d.light_term(light, x)
+            assert lower <= defined * (1 + NEAR)
+            assert defined * (1 - NEAR) <= upper
 
 
 # ------------------------------------------------------------------------------------- absurd numbers

@@ -76,19 +76,17 @@ class Definition:
         weight = self.by_token[t] * self.by_place[p] * mpmath.exp(-self.shift)
         return weight * (self.gain[x][t] + self.place_gain[x][p])
 
-    def light_term(self, light: Members) -> mpmath.mpf:
+    def light_term(self, light: Members, x: int) -> mpmath.mpf:
         """H, or 0 if no term is light."""
         if not light or self.k == 1:
             return mpmath.mpf(0)
-        gains = [
-            max(self.gain[x][t] for t in light) + max(self.place_gain[x][: self.k - 1]) for x in self.outputs
-        ]
+        gain = max(self.gain[x][t] for t in light) + max(self.place_gain[x][: self.k - 1])
         weight = max(self.by_token[t] for t in light) * max(self.by_place[: self.k - 1])
-        return mpmath.exp(-self.shift) * weight * max(0, *gains) if gains else mpmath.mpf(0)
+        return mpmath.exp(-self.shift) * weight * max(0, gain)
 
     def sums(self, x: int, light: Members = ()) -> list[mpmath.mpf]:
         """Σ v_p(t_p) of every sequence, with h for the light tokens."""
-        shared = self.light_term(light)
+        shared = self.light_term(light, x)
         table = [
             [shared if t in light else self.term(p, t, x) for t in range(self.m + 1)]
             for p in range(self.k - 1)
