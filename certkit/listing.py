@@ -216,9 +216,7 @@ def _count_records(entry: CountContent) -> Iterator[Record]:
 
 
 def content_kinds(content: CertifiedSet) -> str:
-    """Return the kinds of content, joined by ``+``: cells, boxes, tails, pools, counts, bounds; or
-    ``none``.
-    """
+    """Return the kinds, joined by ``+``: cells, boxes, tails, pools, counts, bounds; or ``none``."""
     parts, kinds = summary(content), ("cells", "boxes", "tails", "pools", "counts", "bounds")
     return "+".join(kind for kind in kinds if parts[kind]) or "none"
 

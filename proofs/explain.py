@@ -63,7 +63,7 @@ class ClosestCall:
 class Group:
     """The sequences of a class with exactly n non-query positions that do not hold m.
 
-    `certified` is None where the certificate's content does not tell sequences apart by n (tails, counts).
+    `certified` is None where the certificate's content does not tell sequences apart by n: only sets do.
     """
 
     n: int

@@ -19,8 +19,19 @@ from torch import Tensor
 
 from certkit import rounding
 from certkit.certificate import Certificate, CertifiedSet, Claim, round_up_32
-from certkit.content import Content, SetContent, Tail, TailContent, class_size, full_content, gap_cell
+from certkit.content import (
+    Content,
+    PoolContent,
+    SetContent,
+    Tail,
+    TailContent,
+    class_size,
+    full_content,
+    gap_cell,
+)
+from certkit.failing import MAX_LEVELS
 from certkit.interval import Interval
+from certkit.runs import runs_from_tokens
 from certkit.testing.check import default_model_factory
 from certkit.testing.models import Kind, Sizes, tiny_weights
 from certkit.testing.mutants import FileMutant, file_mutants
@@ -184,12 +195,17 @@ def mutants(certificate: bytes) -> st.SearchStrategy[FileMutant]:
 
 @st.composite
 def _class_content(draw: st.DrawFn, q: int, m: int, k: int, vocab: int) -> Content:
-    kind = draw(st.sampled_from(("box", "cells", "tails")))
+    kind = draw(st.sampled_from(("box", "cells", "tails", "pool")))
     if kind == "tails" and vocab > 1:
         wrong = draw(st.sets(st.sampled_from([x for x in range(vocab) if x != m])))
         count = st.integers(0, class_size(q, m, k)).map(round_up_32)
         rows = tuple(Tail(x, draw(st.floats(0.0, 100.0)), draw(count)) for x in sorted(wrong))
         return TailContent(q, m, draw(st.floats(-100.0, 100.0)), rows)
+    if kind == "pool":
+        light = draw(st.sets(st.integers(0, m - 1))) if m > 0 else ()
+        ladder = draw(st.floats(0.0, 100.0)), draw(st.integers(1, MAX_LEVELS))
+        most = round_up_32(draw(st.integers(0, class_size(q, m, k))))
+        return PoolContent(q, m, draw(st.floats(-100.0, 100.0)), runs_from_tokens(light), *ladder, most)
     if kind == "cells":
         most = k - 1 if q == m else k - 2
         gaps = ((n, draw(st.integers(1, vocab))) for n in range(most + 1))
@@ -200,7 +216,7 @@ def _class_content(draw: st.DrawFn, q: int, m: int, k: int, vocab: int) -> Conte
 
 @st.composite
 def contents(draw: st.DrawFn) -> CertifiedSet:
-    """Well-formed content of some classes, for k ≤ 4 and vocab ≤ 5: cells, boxes, tails. Seldom true."""
+    """Well-formed content of some classes, for k ≤ 4 and vocab ≤ 5, of four kinds. Seldom true."""
     k, vocab = draw(st.integers(1, 4)), draw(st.integers(1, 5))
     classes = [(q, m) for q in range(vocab) for m in range(q, vocab) if k > 1 or q == m]
     chosen = sorted(draw(st.lists(st.sampled_from(classes), unique=True)))

@@ -9,7 +9,16 @@ import pytest
 from certkit.certificate import Certificate, Claim
 from certkit.cli.main import main
 from certkit.combining import MismatchError, combine, differences
-from certkit.content import Cell, CertifiedSet, Content, SetContent, Tail, TailContent, full_content
+from certkit.content import (
+    Cell,
+    CertifiedSet,
+    Content,
+    PoolContent,
+    SetContent,
+    Tail,
+    TailContent,
+    full_content,
+)
 
 MODEL = "0" * 64
 
@@ -44,6 +53,16 @@ def test_an_upper_bound_is_claimed_only_where_it_was_proved() -> None:
     # of two equal contents the one that was proved from both sides is taken
     assert combine([LISTED, EXACT]).claim.correct_at_most == 63
     assert combine([CELLS, TAILS]).claim.correct_at_most is None
+
+
+def test_a_pool_is_taken_where_it_proves_most() -> None:
+    better, worse = (certificate(PoolContent(2, 3, 0.0, (0, 1), 0.5, 4, most)) for most in (2, 4))
+    for parts in ([TAILS, better], [better, TAILS, worse]):
+        assert combine(parts).content.entries == better.content.entries
+        assert combine(parts).claim.correct_at_least == 7 - 2
+    assert combine([worse, TAILS]).content.entries == TAILS.content.entries
+    # it says nothing of failures there must be, and so spoils no upper bound
+    assert combine([EXACT, better]).claim.correct_at_most == 63
 
 
 def test_combining_one_changes_nothing() -> None:

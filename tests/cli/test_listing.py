@@ -16,14 +16,16 @@ from certkit.content import (
     CertifiedSet,
     Count,
     CountContent,
+    PoolContent,
     SetContent,
     Tail,
     TailContent,
     class_size,
     full_content,
 )
-from certkit.listing import boxes_without_exceptions, content_records, runs_without
+from certkit.listing import boxes_without_exceptions, content_kinds, content_records, runs_without, summary
 from certkit.runs import run_tokens, runs_from_tokens
+from certkit.task import Task
 
 
 def _members(record: Mapping[str, Any], k: int) -> Iterator[tuple[int, ...]]:
@@ -90,6 +92,7 @@ def test_lines_sum_to_the_claim() -> None:
             TailContent(2, 3, 0.5, (Tail(0, 1.0, 3), Tail(4, 2.0, 1))),
             TailContent(2, 4, 0.0, ()),
             TailContent(3, 3, 0.0, (Tail(0, 1.0, 10**6),)),
+            PoolContent(3, 4, 0.5, (0, 1), 0.25, 5, 6),
             CountContent(4, 4, 0.0, (Count(1, 0.5, 0.0, 7, 3),)),
         ),
     )
@@ -108,6 +111,16 @@ def test_lines_sum_to_the_claim() -> None:
     for record in records:
         if "count" in record:
             assert len(list(_members(record, 4))) == record["count"]
+
+
+def test_a_pool_is_one_line_and_names_the_tokens_of_its_task() -> None:
+    content = CertifiedSet(4, 5, (PoolContent(3, 4, 0.5, (0, 1), 0.25, 5, 6),))
+    numbers = {"c": "0x1.0p-1", "lambda": "0x1.0p-2", "levels": 5, "failing_at_most": 6}
+    assert list(content_records(content)) == [{"q": 3, "m": 4, "light": [0, 1], **numbers}]
+    task = Task((4, 3, 2, 1, 0), (1, 0, 2, 3, 4))
+    assert list(content_records(content, task)) == [{"q": 1, "m": 0, "light": [3, 4], **numbers}]
+    assert content_kinds(content) == "pools"
+    assert {name: count for name, count in summary(content).items() if count} == {"classes": 1, "pools": 1}
 
 
 @pytest.mark.parametrize("k", [1, 2])

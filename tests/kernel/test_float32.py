@@ -14,7 +14,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certkit.certificate import Box, CertifiedSet, Count, CountContent, SetContent, Tail, TailContent
+from certkit.certificate import (
+    Bound,
+    BoundContent,
+    Box,
+    CertifiedSet,
+    Count,
+    CountContent,
+    PoolContent,
+    SetContent,
+    Tail,
+    TailContent,
+)
 from certkit.executing import executors, is_correct
 from certkit.fileformat import load
 from certkit.kernel import Verdict, audit
@@ -200,20 +211,19 @@ def test_any_wrong_token_may_confirm_an_exception(name: str, tmp_path: Path) -> 
     assert (verdict.verdict, verdict.audited_correct) == ("verified", cert.claim.correct_at_least)
 
 
-def test_tails_and_counts_are_refused(tmp_path: Path) -> None:
+def test_rows_are_refused(tmp_path: Path) -> None:
     model = tiny_model(Kind.SKILLED, Sizes(4, 3), 1)
     path, entries = saved(model, tmp_path), whole_content(model)
     others = [x for x in range(4) if x != 3]
     tails = TailContent(3, 3, 0.0, tuple(Tail(x, 0.0, 16) for x in others))
     counts = CountContent(3, 3, 0.0, tuple(Count(x, 1.0, 0.0, 16, 0) for x in others))
-    cases = [
-        (certificate(model, [*entries[:-1], tails], semantics="float32"), "cells and boxes"),
-        (certificate(model, [*entries[:-1], counts], semantics="float32"), "cells and boxes"),
-    ]
-    for cert, message in cases:
+    pool = PoolContent(3, 3, 0.0, (), 0.0, 1, 48)
+    bounds = BoundContent(3, 3, 0.0, (Bound(tuple(others), None, 1.0, 0.0, 16),))
+    for rows in (tails, pool, counts, bounds):
+        cert = certificate(model, [*entries[:-1], rows], semantics="float32")
         verdict = audit(write(document(cert), tmp_path), path)
         assert (verdict.verdict, verdict.rule, verdict.exit_code) == ("refused", "semantics", 2)
-        assert message in verdict.where
+        assert "cells and boxes" in verdict.where
 
 
 @pytest.mark.parametrize("name", ["W_E", "W_pos", "W_Q", "W_K", "W_V", "W_O", "W_U"])

@@ -20,10 +20,13 @@ from typing import Any
 import pytest
 
 from certkit.certificate import (
+    Bound,
+    BoundContent,
     Cell,
     Certificate,
     Count,
     CountContent,
+    PoolContent,
     SetContent,
     Tail,
     TailContent,
@@ -36,6 +39,7 @@ from proofs.model import Model
 from tests.kernel.test_truth import whole_content
 from tests.support.certs import certificate, oracle_of, saved
 from tests.support.models import Kind, Sizes, tiny_model
+from tests.support.pools import pools
 
 MODEL = tiny_model(Kind.SKILLED, Sizes(4, 3), 1)
 ODD = [
@@ -82,20 +86,25 @@ def failing() -> frozenset[tuple[int, ...]]:
 
 
 def mixed(upper: bool = False) -> Certificate:
-    """A true certificate with cells, boxes with exceptions, tails and counts."""
+    """A true certificate with cells, boxes with exceptions, tails, pools, counts and bounds."""
     entries: list[Any] = []
     for i, entry in enumerate(whole_content(MODEL)):
         q, m, k = entry.q, entry.m, MODEL.n_ctx
         wrong = len(entry.boxes[0].exceptions)
         size = (m + 1) ** (k - 1) - (m ** (k - 1) if q < m else 0)
         xs = [x for x in range(MODEL.vocab) if x != m]
-        if i % 4 == 1:
+        if i % 6 == 1:
             entries.append(TailContent(q, m, 1.0, tuple(Tail(x, 0.0, size) for x in xs[:3])))
-        elif i % 4 == 2:
+        elif i % 6 == 2:
             entries.append(CountContent(q, m, 1.0, tuple(Count(x, 1.0, 0.0, size, 0) for x in xs)))
-        elif i % 4 == 3 and wrong == 0 and m > 0:
+        elif i % 6 == 3 and wrong == 0 and m > 0:
             cells = [gap_cell(m, 1, n) for n in range(k if q == m else k - 1)]
             entries.append(SetContent(q, m, tuple(cell for cell in cells if cell is not None)))
+        elif i % 6 == 4:
+            first, rest = Bound(tuple(xs[:1]), None, 1.0, 0.0, size), tuple(xs[1:])
+            entries.append(BoundContent(q, m, 1.0, (first, Bound(rest, (xs[0], 64), 1.0, 0.0, size))))
+        elif i % 6 == 5:
+            entries.append(next(pool for pool in pools(MODEL) if (pool.q, pool.m) == (q, m)))
         else:
             entries.append(entry)
     return certificate(MODEL, entries, upper)
@@ -188,13 +197,22 @@ def check_truth(cert: Certificate, model: Model) -> None:
             assert wrong.isdisjoint((*s, q) for s in members)
             total += len(members)
         else:
-            rows = entry.tails if isinstance(entry, TailContent) else entry.counts
-            assert len(wrong) <= sum(row.failing_at_most for row in rows)
+            most = claimed_failures(entry)
+            assert len(wrong) <= most
             size = (m + 1) ** (k - 1) - (m ** (k - 1) if q < m else 0)
-            total += max(0, size - sum(row.failing_at_most for row in rows))
+            total += max(0, size - most)
     assert cert.claim.correct_at_least == total <= model.vocab**k - len(failing())
     if cert.claim.correct_at_most is not None:
         assert cert.claim.correct_at_most >= model.vocab**k - len(failing())
+
+
+def claimed_failures(entry: TailContent | PoolContent | CountContent | BoundContent) -> int:
+    if isinstance(entry, PoolContent):
+        return entry.failing_at_most
+    if isinstance(entry, BoundContent):
+        return sum(row.failing_at_most for row in entry.bounds)
+    rows = entry.tails if isinstance(entry, TailContent) else entry.counts
+    return sum(row.failing_at_most for row in rows)
 
 
 def inside(entry: SetContent, sequence: tuple[int, ...]) -> bool:
@@ -233,7 +251,13 @@ def test_the_original_is_verified_and_true(tmp_path: Path) -> None:
     mixed().save(tmp_path / "x.cert")
     assert audit(str(tmp_path / "x.cert"), saved(MODEL, tmp_path)).verdict == "verified"
     check_truth(mixed(), MODEL)
-    assert any(isinstance(e, SetContent) and Cell(0, ()) in e.cells for e in mixed().content.entries)
+    entries = mixed().content.entries
+    assert any(isinstance(e, SetContent) and Cell(0, ()) in e.cells for e in entries)
+    for kind in (SetContent, TailContent, PoolContent, CountContent, BoundContent):
+        assert any(isinstance(e, kind) for e in entries)
+    (pool,) = (e for e in entries if isinstance(e, PoolContent))
+    assert pool.light
+    assert pool.failing_at_most > 0
 
 
 def test_random_variants(tmp_path: Path) -> None:

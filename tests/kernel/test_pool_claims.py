@@ -2,55 +2,28 @@
 
 from __future__ import annotations
 
-from itertools import combinations_with_replacement
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
-from certkit.certificate import PoolContent
-from certkit.content import Content
-from certkit.failing import MAX_LEVELS, class_size, round_up_32
+from certkit.failing import MAX_LEVELS, class_size
 from certkit.fileformat import encode
 from certkit.kernel import audit
-from certkit.kernel.model import Model as KernelModel
-from certkit.kernel.reader import Entry, Row
-from certkit.kernel.rows import tail_bounds
-from certkit.kernel.weights import read_weights
-from certkit.runs import runs_from_tokens
-from proofs.model import Model
 from tests.support.certs import certificate, document, saved, write
 from tests.support.models import Kind, Sizes, tiny_model
-from tests.support.pools import top_score
+from tests.support.pools import pools
 
-MODEL = tiny_model(Kind.SKILLED, Sizes(4, 3), 1)
-
-
-def pools(model: Model, levels: int = 3) -> list[Content]:
-    """A true pool of every class, the lesser half light, from what the auditor itself recounts."""
-    entries: list[Content] = []
-    with TemporaryDirectory() as folder:
-        kernel = KernelModel(read_weights(saved(model, Path(folder))))
-    for q, m in combinations_with_replacement(range(model.vocab), 2):
-        light, shift = runs_from_tokens(range(m // 2)), top_score(kernel, q, m)
-        bounds = {}
-        for multiplier in (2.0**-i for i in range(12)):
-            row = Row(m, (multiplier,), 0, 0, light=light, levels=levels)
-            floor = tail_bounds(kernel, Entry(q, m, "pool", shift=shift), row, 256)[1].floor().unique_fmpz()
-            if floor is not None:
-                bounds[round_up_32(int(floor))] = multiplier
-        best = min(bounds)
-        entries.append(PoolContent(q, m, shift, light, bounds[best], levels, best))
-    return entries
+MODEL = tiny_model(Kind.SKILLED, Sizes(5, 3), 2)
 
 
 Document = dict[str, Any]
-CERT = certificate(MODEL, pools(MODEL))
+POOLS = pools(MODEL)
+CERT = certificate(MODEL, POOLS)
 
 
 def edited(**fields: Any) -> Document:
-    """The certificate with fields of the pool of the last class (3, 3) set to others."""
+    """The certificate with fields of the pool of the last class (4, 4) set to others."""
     whole = document(CERT)
     whole["proof"]["content"][-1]["pool"] |= fields
     return whole
@@ -65,6 +38,8 @@ def test_the_control_is_verified(model_path: str, tmp_path: Path) -> None:
     verdict = audit(write(edited(), tmp_path), model_path)
     assert (verdict.verdict, verdict.rule) == ("verified", "all"), verdict
     assert verdict.audited_correct == CERT.claim.correct_at_least > 0
+    sizes = [(e.failing_at_most, class_size(e.q, e.m, 3)) for e in POOLS]
+    assert sum(0 < most < size for most, size in sizes) == 4, "neither trivial nor all"
 
 
 REFUTED: dict[str, dict[str, Any]] = {
@@ -76,8 +51,8 @@ REFUTED: dict[str, dict[str, Any]] = {
     "negative failures": {"failing_at_most": -1},
     "33 bits": {"failing_at_most": 2**32 + 1},
     "33 bits, wide": {"failing_at_most": str(2**80 + 2**48)},
-    "light holds m": {"light": [3, 3]},
-    "light up to m": {"light": [0, 3]},
+    "light holds m": {"light": [4, 4]},
+    "light up to m": {"light": [0, 4]},
     "light beyond the vocabulary": {"light": [0, 1 << 53]},
     "light below 0": {"light": [-1, 0]},
     "light of odd length": {"light": [0, 1, 2]},
@@ -116,7 +91,7 @@ def test_a_malformed_pool_is_a_finding(name: str, model_path: str, tmp_path: Pat
     verdict = audit(write(edited(**(REFUTED | REFUSED)[name]), tmp_path), model_path)
     assert verdict.verdict == wanted[0], verdict
     assert verdict.rule in wanted[1]
-    assert verdict.rule != "range" or verdict.where.startswith("q=3 m=3: ")
+    assert verdict.rule != "range" or verdict.where.startswith("q=4 m=4: ")
     assert len(verdict.where) <= 300
 
 
@@ -160,7 +135,5 @@ def test_a_pool_counts_as_its_claim(model_path: str, tmp_path: Path) -> None:
     """More failures than sequences certify none; the claim of the file must be what the pools add up to."""
     whole = edited(failing_at_most=10**9)
     assert audit(write(whole, tmp_path), model_path).rule == "claim"
-    last = CERT.content.entries[-1]
-    assert isinstance(last, PoolContent)
-    whole["statement"]["correct_at_least"] -= max(0, class_size(3, 3, 3) - last.failing_at_most)
+    whole["statement"]["correct_at_least"] -= POOLS[-1].correct_at_least(3)
     assert audit(write(whole, tmp_path), model_path).verdict == "verified"

@@ -256,7 +256,7 @@ def test_more_classes_than_pieces_of_work(tmp_path: Path) -> None:
     assert all(finding.verdict == "refuted" for finding in found)
 
 
-@pytest.mark.parametrize("kind", ["sets", "tails", "counts", "bounds"])
+@pytest.mark.parametrize("kind", ["sets", "tails", "pool", "counts", "bounds"])
 def test_claims_about_executions_have_sets_alone(kind: str) -> None:
     statement = Statement(None, 3, 3, "float32", "", 0, None, 27)
     entries = (Entry(0, 0, "sets"), Entry(0, 1, kind))

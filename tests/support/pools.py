@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 import random
-from itertools import product
+from itertools import combinations_with_replacement, product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import mpmath
 from flint import arb
 
-from certkit.failing import MAX_LEVELS
+from certkit.failing import MAX_LEVELS, PoolContent, round_up_32
 from certkit.kernel.audit import decide
 from certkit.kernel.model import Model as KernelModel
 from certkit.kernel.reader import Entry, Row
+from certkit.kernel.rows import tail_bounds
 from certkit.kernel.verdict import Finding
 from certkit.kernel.weights import read_weights
 from certkit.runs import runs_from_tokens
@@ -172,3 +174,21 @@ class Case:
 
     def judged(self, row: Row) -> Finding | None:
         return decide(self.kernel, self.entry._replace(rows=(row,)), False).finding
+
+
+def pools(model: Model, levels: int = 3) -> list[PoolContent]:
+    """A true pool of every class, the lesser half light, from what the auditor itself recounts."""
+    entries = []
+    with TemporaryDirectory() as folder:
+        kernel = KernelModel(read_weights(saved(model, Path(folder))))
+    for q, m in combinations_with_replacement(range(model.vocab), 2):
+        light, shift = runs_from_tokens(range(m // 2)), top_score(kernel, q, m)
+        bounds = {}
+        for multiplier in (2.0**-i for i in range(12)):
+            row = Row(m, (multiplier,), 0, 0, light=light, levels=levels)
+            floor = tail_bounds(kernel, Entry(q, m, "pool", shift=shift), row, 256)[1].floor().unique_fmpz()
+            if floor is not None:
+                bounds[round_up_32(int(floor))] = multiplier
+        best = min(bounds)
+        entries.append(PoolContent(q, m, shift, light, bounds[best], levels, best))
+    return entries
