@@ -8,8 +8,8 @@ exp(λ Σ_p v_p) over the class is a bound.
 
 **Pools.** A pool is a tail for each wrong token, with the best multiplier of a ladder λ·(1, 2, 3, 4, 6, 8 …).
 From the fourth on each is twice the one before the last, so the powers are squares. For tokens t < m that
-are *light*, v_p(t) is at most h = e^{−shift}·max weight·max place·max(0, max gain), over these tokens, all
-positions p < K−1 and all wrong tokens, and exp(λh) stands for their powers.
+are *light*, v_p(t) is at most h = e^{−shift}·max weight·max place·max(0, max gain), over these tokens and
+all positions p < K−1, and exp(λh) stands for their powers.
 
 **Counts.** For a width w > 0, any offset o, and j = K−1 non-query positions: if Σ v_p(t_p) ≥ −v_j(q), then
 Σ ⌈(v_p − o)/w⌉ ≥ ⌈(−v_j(q) − j·o)/w⌉; and if Σ ⌊(v_p + o)/w⌋ ≥ ⌈(−v_j(q) + j·o)/w⌉, then Σ v_p ≥ −v_j(q).
@@ -78,26 +78,23 @@ def tail_bounds(model: Model, entry: Entry, row: Row, bits: int, inward: bool = 
     """Return 0 and a ball around the bound of a tail or pool, before the floor; `inward` changes nothing."""
     light = frozenset(members(row.light))
     only = (*(t for t in range(entry.m + 1) if t not in light), entry.q)
-    outputs = [x for x in range(model.vocab) if x != entry.m] if row.x == entry.m else [row.x]
-    shared = light_term(model, entry, light, outputs, bits)
     total = arb(0)
-    for x in outputs:
+    for x in [x for x in range(model.vocab) if x != entry.m] if row.x == entry.m else [row.x]:
         *table, last = row_terms(model, entry, (x,), bits, only)
+        shared = light_term(model, entry, light, x, bits) if light else arb(0)
         exponents = [*(terms[:-1] for terms in table), [last[-1], shared]]
         powers = [[(row.numbers[0] * v).exp() for v in terms] for terms in exponents]
         total += reduce(arb.min, (class_sum(entry, step, len(light)) for step in ladder(powers, row.levels)))
     return 0, total
 
 
-def light_term(model: Model, entry: Entry, light: Set[int], outputs: list[int], bits: int) -> arb:
-    """Return h of the light tokens, 0 if there are none."""
-    weight, most = attention(model, entry.q, entry.m, bits), 0
-    for x in outputs if light else ():
-        tokens, places = model.gains(entry.q, entry.m, x)
-        most = max(most, max(tokens[t] for t in light) + max(places[:-1], default=0))
-    largest = max((weight.token[t].upper() for t in light), default=arb(0))
+def light_term(model: Model, entry: Entry, light: Set[int], x: int, bits: int) -> arb:
+    """Return h of the light tokens."""
+    tokens, places = model.gains(entry.q, entry.m, x)
+    weight, most = attention(model, entry.q, entry.m, bits), max(places[:-1], default=0)
+    largest = max(weight.token[t].upper() for t in light)
     place = max((ball.upper() for ball in weight.place[:-1]), default=arb(0))
-    return unit(model, entry, bits) * largest * place * fmpz(most)
+    return unit(model, entry, bits) * largest * place * fmpz(max(0, max(tokens[t] for t in light) + most))
 
 
 def ladder(powers: list[list[arb]], levels: int) -> list[list[list[arb]]]:
