@@ -117,7 +117,7 @@ def _search_query(paths: Paths, kept: Tensor, q: int) -> tuple[Tensor, Tensor, T
     spread = spread + (place - place[:, m].T[:, :, None]).abs().amax((1, 2))
     largest = query.weight_upper[-1][m] * query.position_upper.max() * spread
     exponent = (math.log(FIRST, BAND) - largest.clamp(min=1e-200).log() / math.log(BAND)).floor()
-    multiplier = torch.pow(float(BAND), exponent.nan_to_num(0.0, 0.0, 0.0))
+    multiplier = torch.pow(float(BAND), exponent.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0))
     return m, multiplier, _short(LIGHT * weight[m].clamp(max=1.0))
 
 
