@@ -30,7 +30,7 @@ from proofs.model import Model
 from proofs.paths import Paths, path_tables
 from proofs.separable.counted import mul_up, sum_positive_up
 from proofs.separable.numerator import Query, query_tables
-from proofs.separable.pool_sums import level_bounds, pool_terms, slack
+from proofs.separable.pool_sums import level_bounds, pool_terms, slack, steps
 from proofs.separable.queries import each_query
 from proofs.separable.shares import worth_it
 from proofs.strategy import ComplexityClass, Family, Semantics
@@ -46,6 +46,8 @@ BAND: Final = 64
 """First multipliers are powers of this, so that many classes share one."""
 LIGHT: Final = 2.0**-13
 """Weight, in that of the token with most attention, up to which a token is light."""
+SHARPNESS: Final = 2.0**-10
+"""A ladder is cut short where this much more, in proportion, may fail for it."""
 DROPPED: Final = 1e-4
 """Classes that hold less than this share of all sequences, together, are left out."""
 
@@ -88,18 +90,48 @@ class PoolWitness:
         return self
 
 
-def class_pools(paths: Paths, query: Query, ladder: float, m: Tensor, light: Tensor) -> Tensor:
-    """``[M]`` upper bounds of the failing sequences of the classes (query.q, m); inf where there is none.
+@attrs.frozen(eq=False)
+class _Pools:
+    """For M classes: the first step and the number of levels of a ladder, and the bound on what fails."""
+
+    step: Tensor
+    levels: Tensor
+    failing_upper: Tensor
+
+
+def class_pools(paths: Paths, query: Query, ladder: float, m: Tensor, light: Tensor) -> _Pools:
+    """Bounds for the classes (query.q, m); inf where there is none.
 
     ``ladder`` is the first multiplier of all of them; ``light [M, V]`` says which tokens are.
     """
     terms = pool_terms(paths, query, m, light)
-    best = torch.full_like(terms.asked, torch.inf)
-    for bound in level_bounds(terms, best.new_tensor(ladder), LEVELS):
-        best = torch.minimum(best, bound)
-    cost.record(comparisons=LEVELS * best.numel())
-    best[torch.arange(len(m)), m] = 0.0
-    return mul_up(sum_positive_up(best, 1), best.new_tensor(slack(terms, LEVELS)))
+    bounds = torch.stack(list(level_bounds(terms, terms.asked.new_tensor(ladder), LEVELS)))
+    bounds[:, torch.arange(len(m)), m] = 0.0
+    return _shortest(bounds, slack(terms, LEVELS))
+
+
+def _shortest(bounds: Tensor, factor: float) -> _Pools:
+    """The shortest part of a ladder that is as good as all of it but for `SHARPNESS`; ``bounds [L, M, X]``.
+
+    A ladder may begin at any power of two: then it lacks one and a half times that.
+    """
+    scale = bounds.new_tensor(factor)
+    step = torch.ones(bounds.shape[1], dtype=torch.int64)
+    levels, failing = torch.full_like(step, LEVELS + 1), torch.full_like(bounds[0, :, 0], torch.inf)
+    all_steps = steps(LEVELS)
+    for at, first in enumerate(all_steps):
+        if first & (first - 1):
+            continue
+        chosen = torch.tensor([i for i in range(at, LEVELS) if all_steps[i] * 2 != first * 3])
+        total = mul_up(sum_positive_up(bounds[chosen].cummin(0).values, 2), scale)  # by last level, [n, M]
+        if first == 1:
+            enough = total[-1] * (1 + SHARPNESS)
+        count = (total > enough).sum(0) + 1  # these sums fall
+        better = (count < levels) & (count <= len(chosen))
+        step[better], levels[better] = first, count[better]
+        failing[better] = total.gather(0, (count - 1).clamp(max=len(chosen) - 1)[None])[0][better]
+        cost.record(comparisons=bounds[chosen].numel())
+    return _Pools(step, levels, failing)
 
 
 def _light(query: Query, m: Tensor, most: Tensor) -> Tensor:
@@ -135,11 +167,13 @@ def _verify_query(paths: Paths, witness: PoolWitness, q: int) -> list[PoolConten
     for first in witness.multiplier[here].unique().tolist():
         band = here[witness.multiplier[here] == first]
         m, light = witness.m[band], _light(query, witness.m[band], witness.light[band])
-        bounds = class_pools(paths, query, first, m, light)
-        for maximum, bound, shared in zip(m.tolist(), bounds.tolist(), light, strict=True):
+        pools = class_pools(paths, query, first, m, light)
+        columns = (m, pools.step, pools.levels, pools.failing_upper)
+        for shared, *row in zip(light.tolist(), *(column.tolist() for column in columns), strict=True):
+            maximum, step, levels, bound = row
             if math.isfinite(bound):
-                runs, failing = runs_from_mask(shared.tolist()), round_up_32(math.floor(bound))
-                contents.append(PoolContent(q, maximum, query.shift(last), runs, first, LEVELS, failing))
+                ladder = query.shift(last), runs_from_mask(shared), first * step, levels
+                contents.append(PoolContent(q, maximum, *ladder, round_up_32(math.floor(bound))))
     useful = (content for content in contents if content.correct_at_least(paths.n_ctx))
     return sorted(useful, key=lambda content: content.m)
 
