@@ -5,7 +5,7 @@ See ``docs/explanation/separable.md`` for the mathematics, and the modules for e
 
 from typing import Final
 
-from proofs.separable import count, exact, gap, tail, union
+from proofs.separable import count, exact, gap, pool, tail, union
 from proofs.strategy import AnyStrategy
 
 __all__ = ["STRATEGIES"]
@@ -13,6 +13,7 @@ __all__ = ["STRATEGIES"]
 STRATEGIES: Final[tuple[AnyStrategy, ...]] = (
     *exact.STRATEGIES,
     *tail.STRATEGIES,
+    *pool.STRATEGIES,
     *count.STRATEGIES,
     *union.STRATEGIES,
     *gap.STRATEGIES,

@@ -20,6 +20,7 @@ from proofs.separable.alive import Pruner, alive_pairs, pruner
 from proofs.separable.groups import NONE, Rows
 from proofs.separable.numerator import Query, query_tables
 from proofs.separable.queries import each_query
+from proofs.separable.shares import class_shares, worth_it
 from proofs.separable.union_bins import OFFSET, class_widths
 from proofs.separable.union_plan import Plan, Sample, plan_class
 
@@ -47,24 +48,6 @@ class _Tables:
 def _tables(paths: Paths) -> _Tables:
     middle = [(0.5 * (t.lo + t.hi)).float() for t in (paths.EVOU, paths.PVOU, paths.EUPU)]
     return _Tables(*middle)
-
-
-def class_shares(vocab: int, k: int) -> Tensor:
-    """``[V, V]`` (q, m) the share of all sequences in each class."""
-    m = torch.arange(vocab, dtype=torch.float64)
-    whole = ((m + 1) / vocab) ** (k - 1) / vocab
-    less = (m / vocab) ** (k - 1) / vocab
-    share = torch.where(m[:, None] < m, whole - less, whole)
-    return share.triu() if k > 1 else torch.diag(whole)
-
-
-def _worth_it(vocab: int, k: int) -> Tensor:
-    """``[V, V]`` whether a class is looked at: the smallest are not, as long as they are little together."""
-    share = class_shares(vocab, k).flatten()
-    order = share.argsort()
-    kept = torch.empty_like(share, dtype=torch.bool)
-    kept[order] = share[order].cumsum(0) > _DROPPED
-    return kept.reshape(vocab, vocab)
 
 
 def _draw(query: Query, m: int, shape: tuple[int, int], generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -163,7 +146,9 @@ def plan_rows(model: Model) -> tuple[Rows, Tensor, Tensor]:
     """Rows, widths and offsets."""
     paths = path_tables(model)
     vocab, k = model.vocab, model.n_ctx
-    shared = _Search(paths, pruner(paths), _tables(paths), class_shares(vocab, k), _worth_it(vocab, k))
+    shared = _Search(
+        paths, pruner(paths), _tables(paths), class_shares(vocab, k), worth_it(vocab, k, _DROPPED)
+    )
     found = list(each_query(partial(_plan_query, shared), vocab))
     width = torch.cat([width for _, width in found])
     return _joined([rows for rows, _ in found]), width, OFFSET * width
