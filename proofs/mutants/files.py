@@ -49,6 +49,7 @@ SUBJECTS: Final[Mapping[str, tuple[str, Callable[[Model], Certificate]]]] = {
     "tails": ("sharp-v4-k3-s0", lambda model: _trivial(model, TailContent)),
     "counts": ("sharp-v4-k3-s0", lambda model: _trivial(model, CountContent)),
     "task": ("twin-v6-k4-s0", _about_least),
+    "pool": ("skilled-v6-k4-s0", lambda model: prove(model, "separable-pool")),
     "bounds": ("integer-v4-k3-s0", lambda model: prove(model, "separable-union")),
 }
 """For each kind of content a specimen of the zoo and a true certificate about it."""

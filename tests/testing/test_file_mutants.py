@@ -9,6 +9,7 @@ import pytest
 from certkit import kernel
 from certkit.testing.mutants import file_mutants
 from certkit.testing.mutants.edits import EDITS
+from certkit.testing.mutants.pool_edits import POOL_EDITS
 from certkit.testing.mutants.task_edits import TASK_EDITS
 from proofs.mutants.files import SUBJECTS, write_control
 
@@ -33,4 +34,4 @@ def test_every_edit_applies_somewhere(tmp_path: Path) -> None:
     for subject in SUBJECTS:
         control, _ = write_control(tmp_path, subject)
         seen |= {mutant.name for mutant in file_mutants(control.read_bytes())}
-    assert EDITS.keys() | TASK_EDITS.keys() <= seen
+    assert EDITS.keys() | POOL_EDITS.keys() | TASK_EDITS.keys() <= seen

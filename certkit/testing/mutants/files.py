@@ -16,6 +16,7 @@ from typing import Any
 import attrs
 
 from certkit.testing.mutants.edits import EDITS, Document, Inapplicable
+from certkit.testing.mutants.pool_edits import POOL_EDITS
 from certkit.testing.mutants.task_edits import TASK_EDITS
 
 __all__ = ["FileMutant", "file_mutants", "reseal"]
@@ -78,7 +79,7 @@ def file_mutants(data: bytes) -> Iterator[FileMutant]:
     """
     for name, changed in _byte_edits(data):
         yield FileMutant(name, False, changed)
-    for name, edit in (EDITS | TASK_EDITS).items():
+    for name, edit in (EDITS | POOL_EDITS | TASK_EDITS).items():
         document = json.loads(data)
         try:
             edit(document)
