@@ -1,0 +1,216 @@
+"""``separable-pool`` against exhaustive enumeration and its definition, adversarial witnesses included."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import attrs
+import pytest
+import torch
+from torch import Tensor
+
+from certkit import rounding
+from certkit.kernel.audit import audit
+from proofs import prove, save_model
+from proofs.model import Model
+from proofs.paths import path_tables
+from proofs.separable import pool, pool_sums
+from proofs.separable.numerator import query_tables, terms_of
+from proofs.separable.pool import PoolWitness, SeparablePool
+from proofs.separable.pool_sums import level_bounds, pool_terms, slack, steps
+from proofs.separable.tail import failing_upper
+from proofs.witness import WitnessError, witness_from_json, witness_to_json
+from tests.separable.classes import ClassTruth, check_certified, some_model
+from tests.support.models import Kind, Sizes, tiny_model
+
+POOL = SeparablePool()
+
+
+def noisy(witness: PoolWitness, seed: int) -> PoolWitness:
+    """Every class with a multiplier and a light weight of its own, far from the good ones."""
+    generator = torch.Generator().manual_seed(seed)
+    factor, weight = torch.randn((2, *witness.q.shape), generator=generator, dtype=torch.float64).mul(3).exp()
+    return attrs.evolve(witness, multiplier=witness.multiplier * factor, light=witness.light * weight)
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_tiny_models(seed: int) -> None:
+    model = some_model(seed)
+    truth, found = ClassTruth(model), POOL.search(model)
+    nothing = torch.zeros_like(found.light)
+    for witness in (
+        found,
+        noisy(found, seed),
+        attrs.evolve(found, light=nothing + rounding.MAX),
+        attrs.evolve(found, light=nothing),
+        attrs.evolve(found, multiplier=nothing),
+        attrs.evolve(found, multiplier=nothing + rounding.MAX),
+    ):
+        check_certified(POOL.verify(model, witness), truth)
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize("block", range(20))
+def test_many_tiny_models(block: int) -> None:
+    for seed in range(7000 + 50 * block, 7050 + 50 * block):
+        test_tiny_models(seed)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_auditor_confirms_it(seed: int, tmp_path: Path) -> None:
+    model = tiny_model(Kind.SKILLED, Sizes(6, 4), seed)
+    certificate = prove(model, "separable-pool")
+    certificate.save(tmp_path / "pool.cert")
+    save_model(model, tmp_path / "model.safetensors")
+    assert certificate.claim.correct_at_least > 0
+    verdict = audit(str(tmp_path / "pool.cert"), str(tmp_path / "model.safetensors"))
+    assert (verdict.verdict, verdict.precision_bits) == ("verified", 64)
+
+
+def bounds_of(model: Model, q: int, m: Tensor, light: Tensor, multiplier: float) -> Tensor:
+    """``[L, M, X]`` the bounds of every level, `slack` included."""
+    paths = path_tables(model)
+    terms = pool_terms(paths, query_tables(paths, q), m, light)
+    first = torch.tensor(multiplier, dtype=torch.float64)
+    return torch.stack(list(level_bounds(terms, first, 6))) * slack(terms, 6)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_every_level_is_the_tail_of_its_multiplier(seed: int) -> None:
+    """Without light tokens, all classes at once give what `separable-tail` gives one by one."""
+    model = tiny_model(Kind.SKILLED, Sizes(6, 4), seed)
+    q, scale = seed % 3, 0.1
+    m = torch.arange(q, 6)
+    found = bounds_of(model, q, m, torch.zeros(len(m), 6, dtype=torch.bool), scale)
+    paths = path_tables(model)
+    query = query_tables(paths, q)
+    shift = torch.tensor([query.shift(5) - query.shift(i) for i in m.tolist()], dtype=torch.float64)
+    pairs = torch.cartesian_prod(m, torch.arange(6))
+    terms = terms_of(paths, query, *pairs.T)
+    for level, step in enumerate(steps(6)):
+        multiplier = scale * step * torch.exp(-shift)[pairs[:, 0] - q]
+        tails = failing_upper(terms, multiplier, q).reshape(len(m), 6)
+        assert (found[level] >= tails * (1 - 1e-9)).all()
+        told = (tails < 1e50) & (tails > 1e-50) & (pairs[:, 0] != pairs[:, 1]).reshape(len(m), 6)
+        assert (found[level] <= tails * (1 + 1e-9))[told].all()  # the others are far from what matters
+        assert told.any()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_light_tokens_only_add(seed: int) -> None:
+    model = tiny_model(Kind.SKILLED, Sizes(6, 4), seed)
+    m = torch.arange(2, 6)
+    below = torch.arange(6) < m[:, None]
+    heavy = bounds_of(model, 2, m, below & False, 0.3)
+    some = bounds_of(model, 2, m, below & (torch.rand(4, 6) < 0.5), 0.3)
+    every = bounds_of(model, 2, m, below, 0.3)
+    assert (heavy <= some * (1 + 1e-9)).all()
+    assert (some <= every * (1 + 1e-9)).all()
+    assert (every > heavy * 1.001).any()
+
+
+def steep_model() -> Model:
+    """Attention that doubles from token to token many times over, and a model that is mostly right."""
+    model = tiny_model(Kind.SKILLED, Sizes(6, 3), 4)
+    return attrs.evolve(model, W_Q=model.W_Q * 12.0)
+
+
+def test_what_overflows_above_leaves_the_classes_below_as_they_are() -> None:
+    """A multiplier that suits a small maximum makes powers of larger tokens infinite."""
+    model = steep_model()
+    paths = path_tables(model)
+    query = query_tables(paths, 0)
+    m, light = torch.arange(1, 6), torch.zeros(5, 6, dtype=torch.bool)
+    small = float(1.0 / (query.weight_upper[-1][1] * (paths.EVOU.hi - paths.EVOU.lo.T).abs().max()))
+    together = bounds_of(model, 0, m, light, small)
+    assert torch.isinf(together).any()
+    alone = bounds_of(model, 0, m[:1], light[:1], small)[:, 0]
+    assert torch.isfinite(alone[0]).all()
+    assert ((together[:, 0] - alone).abs() <= 1e-9 * alone)[torch.isfinite(alone)].all()
+
+
+def test_every_part_of_a_ladder_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a shorter ladder claims is what its own multipliers give."""
+    monkeypatch.setattr(pool, "SHARPNESS", 0.5)
+    bounds = torch.rand((pool.LEVELS, 7, 5), dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    pools = pool._shortest(bounds, 1.0)
+    least = bounds.amin(0).sum(1)
+    index = {step: i for i, step in enumerate(steps(pool.LEVELS))}
+    assert bool((pools.levels < pool.LEVELS).any())
+    assert bool((pools.failing_upper <= least * 1.5 * (1 + 1e-12)).all())
+    for i in range(7):
+        own = [index[int(pools.step[i]) * step] for step in steps(int(pools.levels[i]))]
+        mine = bounds[own, i].amin(0).sum()
+        assert mine <= pools.failing_upper[i] <= mine * (1 + 1e-12)
+
+
+def test_a_bound_that_overflows_certifies_nothing() -> None:
+    bounds = torch.full((pool.LEVELS, 2, 3), torch.inf, dtype=torch.float64)
+    bounds[:, 1] = 1.0
+    assert [math.isfinite(bound) for bound in pool._shortest(bounds, 1.0).failing_upper.tolist()] == [
+        False,
+        True,
+    ]
+    assert torch.isinf(pool._shortest(bounds, math.inf).failing_upper).all()
+
+
+def test_steps() -> None:
+    assert steps(1) == [1]
+    assert steps(11) == [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48]
+    assert steps(pool.LEVELS)[-1] == 2**14
+
+
+def test_too_many_roundings_are_no_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny_model(Kind.SKILLED, Sizes(4, 3), 0)
+    paths = path_tables(model)
+    terms = pool_terms(paths, query_tables(paths, 0), torch.tensor([3]), torch.zeros(1, 4, dtype=torch.bool))
+    assert 1 < slack(terms, pool.LEVELS) < 1 + 1e-9
+    monkeypatch.setattr(pool_sums, "steps", lambda _: [2**60])
+    assert slack(terms, pool.LEVELS) == math.inf
+
+
+@pytest.mark.parametrize("name", ["multiplier", "light"])
+@pytest.mark.parametrize("value", [-1e-300, -1.0, math.nan, math.inf, -math.inf])
+def test_bad_numbers_are_refused(name: str, value: float) -> None:
+    model = tiny_model(Kind.SKILLED, Sizes(4, 3), 7)
+    witness = POOL.search(model)
+    bad = getattr(witness, name).clone()
+    bad[-1] = value
+    with pytest.raises(WitnessError, match=name):
+        POOL.verify(model, attrs.evolve(witness, **{name: bad}))
+
+
+def test_bad_classes_are_refused() -> None:
+    model = tiny_model(Kind.SKILLED, Sizes(4, 3), 7)
+    witness = POOL.search(model)
+    for change in (
+        {"m": witness.m + 4},
+        {"q": -witness.q - 1},
+        {"q": witness.m, "m": witness.q},
+        {"q": witness.q.flip(0), "m": witness.m.flip(0)},
+        {"q": 0 * witness.q, "m": 0 * witness.m},
+        {"multiplier": witness.multiplier[1:]},
+        {"light": witness.light.float()},
+        {"q": witness.q[None], "m": witness.m[None]},
+    ):
+        with pytest.raises(WitnessError):
+            POOL.verify(model, attrs.evolve(witness, **change))
+
+
+def test_one_token_or_one_position() -> None:
+    for sizes in (Sizes(1, 3), Sizes(4, 1), Sizes(2, 1), Sizes(1, 1)):
+        model = tiny_model(Kind.SKILLED, sizes, 3)
+        certified = POOL.verify(model, POOL.search(model))
+        check_certified(certified, ClassTruth(model))
+        assert certified.correct_at_least > 0
+    every = PoolWitness(*(torch.tensor(pair) for pair in ([0, 0], [0, 1])), *torch.ones(2, 2).double())
+    one = tiny_model(Kind.SKILLED, Sizes(4, 1), 3)
+    assert all(entry.q == entry.m for entry in POOL.verify(one, every).entries)
+
+
+def test_witness_survives_paper() -> None:
+    model = tiny_model(Kind.SKILLED, Sizes(4, 3), 7)
+    witness = POOL.search(model)
+    again = witness_from_json(witness_to_json(witness), PoolWitness)
+    assert POOL.verify(model, again) == POOL.verify(model, witness)
