@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
+from itertools import product
 from pathlib import Path
 
 import mpmath
@@ -105,6 +107,18 @@ def test_a_light_term_is_no_end_of_a_ball(
     lower, upper = ends(light_term(model, entry, light, x, bits))
     assert lower <= mpmath.exp((score - mpmath.mpf(max(places))) / 2) * gain <= upper
     assert upper - lower <= upper * mpmath.ldexp(16, -bits)
+
+
+def test_without_light_tokens_no_multiplier_is_too_large() -> None:
+    """Terms of 2^-900 under a multiplier of 2^900: nothing else is raised to that power."""
+    model = flat([[-1, 0, 0], [-2, 0, 0], [-3, 0, 0]])
+    entry = Entry(0, 2, "tails", shift=900 * math.log(2))
+    _, ball = tail_bounds(model, entry, Row(0, (2.0**900,), 0, 0), 64)
+    terms = [-1 - 1, -2 - 1, -3 - 1]  # of the token, and of the query's direct path
+    sums = [terms[a] + terms[b] + terms[0] for a, b in product(range(3), repeat=2) if 2 in (a, b)]
+    lower, upper = ends(ball)
+    assert 0 < lower < upper < 1
+    assert abs(upper - sum(math.exp(s) for s in sums)) < 1e-9
 
 
 @given(kind=st.sampled_from(MILD), seed=st.integers(0, 10**6))
