@@ -188,7 +188,7 @@ def test_a_multiplier_at_the_end_of_the_range_is_none(monkeypatch: pytest.Monkey
     two = torch.full((1,), 2)
     pools = pool._Pools(two, two, torch.ones(1, dtype=torch.float64))
     monkeypatch.setattr(pool, "class_pools", lambda *_: pools)
-    one = PoolWitness(*(getattr(witness, name)[:1] for name in ("q", "m", "multiplier", "light")))
+    one = PoolWitness(*(getattr(witness, name)[-1:] for name in ("q", "m", "multiplier", "light")))
     assert len(POOL.verify(model, one).entries) == 1
     assert not POOL.verify(model, attrs.evolve(one, multiplier=one.multiplier * 0 + rounding.MAX)).entries
 
