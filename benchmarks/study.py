@@ -71,16 +71,7 @@ def main() -> None:
     report = parser.parse_args().report
     heads = ["setting", "accuracy is", "models", "mean", "least", "best bound, mean", "least", "largest gap"]
     print(markdown(heads, accuracy_rows(read(report, "models"))), end="\n\n")
-    heads = [
-        "setting",
-        "class",
-        "models",
-        "bound",
-        "operations",
-        "unexplained dimension",
-        "verify, s",
-        "mostly",
-    ]
+    heads = ["setting", "class", "models", "bound", "operations", "unexplained dimension", "verify, s"]
     print(markdown(heads, class_rows(read(report, "classes"))))
 
 

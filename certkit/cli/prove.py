@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import attrs
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
@@ -22,14 +25,18 @@ from certkit.display import float_down, grouped, percent_down, percent_up
 from certkit.fileformat import wide_int
 from certkit.listing import content_kinds
 from certkit.task import MAX_OF_K
+from proofs.listening import Listener, listening
 from proofs.model import Model
+from proofs.progress import Lines
 from proofs.proving import prove_with
 from proofs.strategy import AnyStrategy, StrategyError, select, strategies
 from proofs.task import Task, parse_task, renamed, restated
 from proofs.workspace import Workspace
 
 DEFAULTS = ("separable-tail", "cubic")
-"""The tightest strategies that are cheap at every size, best first; not each proves under every semantics."""
+"""The tightest strategies that are cheap, best first; not each proves under every semantics."""
+LARGE, LARGE_DEFAULTS = 256, ("separable-pool", "cubic")
+"""The same from this vocabulary on: tails would have millions of rows."""
 
 
 @attrs.frozen
@@ -79,7 +86,7 @@ def prove(
         Safetensors files.
     strategy
         A name, a glob ('EUPU-*'), 'published', 'separable' or 'all'; several with commas or repeated.
-        By default the tightest that is cheap.
+        By default the tightest that is cheap at the size of the model.
     out
         Folder for the certificates, named MODEL--STRATEGY.cert.
     semantics
@@ -94,8 +101,8 @@ def prove(
     require_models(models, "prove")
     _check_names(models)
     use_threads(threads)
-    patterns = [pattern for text in strategy for pattern in text.split(",")] or [_default(semantics)]
-    chosen = select(patterns, semantics)
+    patterns = [pattern for text in strategy for pattern in text.split(",")]
+    chosen = select(patterns, semantics) if patterns else None
     loaded = [_loaded(path, task) for path in models]
     remark_on_task(models, task)
     require_sound_machine()
@@ -103,7 +110,7 @@ def prove(
     done: list[Proved] = []
     failed: list[tuple[str, str]] = []
     try:
-        for proved in _prove_all(loaded, chosen, folder, failed):
+        for proved in _prove_all(loaded, partial(_wanted, chosen, semantics), folder, failed):
             done.append(proved)
             if json:
                 print_json(_record(proved))
@@ -111,15 +118,19 @@ def prove(
     finally:
         if done and not json:
             _print_table(done)
-    asked_for = [reason for name, reason in failed if name in patterns]
+    asked_for = [reason for name, reason in failed if not patterns or name in patterns]
     if failed and (asked_for or not done):
         raise CliError((asked_for or [failed[0][1]])[0])
     return Exit.DONE
 
 
-def _default(semantics: str) -> str:
+def _wanted(chosen: Sequence[AnyStrategy] | None, semantics: str, vocab: int) -> Sequence[AnyStrategy]:
+    """What was chosen, or the default for a vocabulary."""
+    if chosen is not None:
+        return chosen
     known = {strategy.name for strategy in strategies() if strategy.semantics == semantics}
-    return next(name for name in DEFAULTS if name in known)
+    ranked = DEFAULTS if vocab < LARGE else LARGE_DEFAULTS
+    return select([next(name for name in ranked if name in known)], semantics)
 
 
 def _loaded(path: Path, task: str) -> _Loaded:
@@ -139,17 +150,21 @@ def _check_names(models: Sequence[Path]) -> None:
 
 def _prove_all(
     loaded: Sequence[_Loaded],
-    chosen: Sequence[AnyStrategy],
+    wanted: Callable[[int], Sequence[AnyStrategy]],
     folder: Path,
     failed: list[tuple[str, str]],
 ) -> Iterator[Proved]:
-    """Prove and save one after the other; a strategy that cannot reach a model is passed over."""
+    """Prove and save what is wanted at each model's vocabulary, one after the other; a strategy that cannot
+    reach a model is passed over.
+    """
     log = log_console()
     for path, model, task in loaded:
         subject = renamed(model, task)
         searching, verifying = Workspace(subject), Workspace(subject)
+        chosen = wanted(model.vocab)
         for number, strategy in enumerate(chosen, 1):
-            with log.status(f"{path.stem}: {strategy.name} ({number}/{len(chosen)})"):
+            title = f"{path.stem}: {strategy.name} ({number}/{len(chosen)})"
+            with log.status(title) as status, listening(_listener(title, status, log)):
                 try:
                     proof = prove_with(strategy, subject, searching, verifying)
                 except StrategyError as error:
@@ -160,6 +175,15 @@ def _prove_all(
                 continue
             certificate = restated(proof, model, task)
             yield Proved(path, certificate, _save(certificate, path, folder))
+
+
+def _listener(title: str, status: Status, log: Console) -> Listener:
+    """On a terminal the status says which query it is, elsewhere a line every minute does."""
+
+    def show(done: int, total: int) -> None:
+        status.update(f"{title}, query {done:,} of {total:,}")
+
+    return show if log.is_terminal else Lines(title, log)
 
 
 def _save(certificate: Certificate, model: Path, folder: Path) -> Path:

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from certkit import cost
 from certkit.interval import Interval
+from proofs.listening import report
 from proofs.paths import Paths
 from proofs.separable.bands import gains
 from proofs.separable.counted import add_up, amax, scale_up, sub_up, sum_up
@@ -179,3 +180,4 @@ def alive_terms(paths: Paths) -> Iterator[tuple[Query, Iterator[Terms]]]:
     for q in range(paths.vocab):
         query = query_tables(paths, q)
         yield query, surviving_terms(paths, query, *alive_pairs(shared, query))
+        report(q + 1, paths.vocab)

@@ -113,24 +113,20 @@ def class_pools(paths: Paths, query: Query, ladder: float, m: Tensor, light: Ten
 def _shortest(bounds: Tensor, factor: float) -> _Pools:
     """The shortest part of a ladder that is as good as all of it but for `SHARPNESS`; ``bounds [L, M, X]``.
 
-    A ladder may begin at any power of two: then it lacks one and a half times that.
+    Each part begins at a power of two, hence lacks one and a half times that. ``factor`` is that of `slack`.
     """
-    scale = bounds.new_tensor(factor)
+    scale, every = bounds.new_tensor(factor), steps(LEVELS)
+    enough = bounds.amin(0).sum(1) * factor * (1 + SHARPNESS)
     step = torch.ones(bounds.shape[1], dtype=torch.int64)
-    levels, failing = torch.full_like(step, LEVELS + 1), torch.full_like(bounds[0, :, 0], torch.inf)
-    all_steps = steps(LEVELS)
-    for at, first in enumerate(all_steps):
-        if first & (first - 1):
-            continue
-        chosen = torch.tensor([i for i in range(at, LEVELS) if all_steps[i] * 2 != first * 3])
-        total = mul_up(sum_positive_up(bounds[chosen].cummin(0).values, 2), scale)  # by last level, [n, M]
-        if first == 1:
-            enough = total[-1] * (1 + SHARPNESS)
-        count = (total > enough).sum(0) + 1  # these sums fall
-        better = (count < levels) & (count <= len(chosen))
+    levels, failing = torch.full_like(step, LEVELS + 1), torch.full_like(enough, torch.inf)
+    for first in (step for step in every if step & (step - 1) == 0):
+        part = [i for i, other in enumerate(every) if other >= first and other * 2 != first * 3]
+        total = mul_up(sum_positive_up(bounds[part].cummin(0).values, 2), scale)  # by last level, it falls
+        cost.record(comparisons=bounds[part].numel())
+        count = (total > enough).sum(0) + 1
+        better = (count < levels) & (count <= len(part))
         step[better], levels[better] = first, count[better]
-        failing[better] = total.gather(0, (count - 1).clamp(max=len(chosen) - 1)[None])[0][better]
-        cost.record(comparisons=bounds[chosen].numel())
+        failing[better] = total.gather(0, (count - 1).clamp(max=len(part) - 1)[None])[0][better]
     return _Pools(step, levels, failing)
 
 
@@ -171,7 +167,7 @@ def _verify_query(paths: Paths, witness: PoolWitness, q: int) -> list[PoolConten
         columns = (m, pools.step, pools.levels, pools.failing_upper)
         for shared, *row in zip(light.tolist(), *(column.tolist() for column in columns), strict=True):
             maximum, step, levels, bound = row
-            if math.isfinite(bound):
+            if math.isfinite(bound) and math.isfinite(first * step):
                 ladder = query.shift(last), runs_from_mask(shared), first * step, levels
                 contents.append(PoolContent(q, maximum, *ladder, round_up_32(math.floor(bound))))
     useful = (content for content in contents if content.correct_at_least(paths.n_ctx))

@@ -18,6 +18,7 @@ import torch
 
 from certkit import cost
 from certkit.cost import Cost
+from proofs.listening import report
 from proofs.strategy import StrategyError
 
 __all__ = ["each_query"]
@@ -32,7 +33,7 @@ _here: Callable[[int], Any]
 
 
 def each_query(work: Callable[[int], T], vocab: int) -> Iterator[T]:
-    """Yield ``work(q)`` for every query token, in order.
+    """Yield ``work(q)`` for every query token, in order, and `report` each.
 
     Raises:
         StrategyError: a process was killed.
@@ -40,14 +41,17 @@ def each_query(work: Callable[[int], T], vocab: int) -> Iterator[T]:
     threads = min(torch.get_num_threads(), vocab)
     may_fork = sys.platform == "linux" and not current_process().daemon
     if threads == 1 or vocab < FEWEST or not may_fork:
-        yield from map(work, range(vocab))
+        for q in range(vocab):
+            yield work(q)
+            report(q + 1, vocab)
         return
     pool = ProcessPoolExecutor(threads, get_context("fork"), _start, (work,))
     try:
         found: Iterator[tuple[T, Cost]] = pool.map(_one, range(vocab))
-        for result, spent in found:
+        for q, (result, spent) in enumerate(found):
             cost.record(spent.flops, spent.comparisons, spent.int_ops)
             yield result
+            report(q + 1, vocab)
     except BrokenProcessPool as error:
         raise StrategyError(
             f"one of {threads} processes was killed, perhaps for want of memory; use fewer threads"

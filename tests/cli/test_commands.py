@@ -7,6 +7,7 @@ import json
 import os
 import re
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from certkit.display import percent_down
 from certkit.testing.models import Kind, Sizes, tiny_weights
 from proofs.model import Model, load_model, save_model
 from proofs.mutants import KillRow
+from proofs.progress import Lines
 
 MODEL = "models/k2-v5-s0.safetensors"
 
@@ -105,6 +107,26 @@ def test_the_default_strategy_is_at_least_as_tight_as_cubic(here: Path, capsys: 
         assert record["semantics"] == semantics
         cubic = Certificate.load("certs/k2-v5-s0--cubic.cert").claim.correct_at_least
         assert record["correct"] >= cubic or semantics == "float32"
+
+
+def test_a_large_vocabulary_has_another_default(
+    here: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("certkit.cli.prove.LARGE", 5)
+    for semantics, strategy in (("real", "separable-pool"), ("float32", "cubic")):
+        assert run(f"prove {MODEL} --json --out large --semantics {semantics}") == 0
+        (record,) = lines(capsys)
+        assert record["strategy"] == strategy
+
+
+def test_long_proofs_say_how_far_they_are(
+    here: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("certkit.cli.prove.Lines", partial(Lines, every=0.0))
+    assert run(f"prove {MODEL} --out told --strategy separable-union") == 0
+    told = capsys.readouterr().err
+    assert "k2-v5-s0: separable-union (1/1): 1 of 5 in 0:00:00" in told
+    assert "k2-v5-s0: separable-union (1/1): 5 of 5 in 0:00:00" in told
 
 
 PROVE_FIELDS = [

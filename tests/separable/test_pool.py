@@ -181,6 +181,18 @@ def test_bad_numbers_are_refused(name: str, value: float) -> None:
         POOL.verify(model, attrs.evolve(witness, **{name: bad}))
 
 
+def test_a_multiplier_at_the_end_of_the_range_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice the largest float is no multiplier, even where the bound were finite."""
+    model = tiny_model(Kind.SKILLED, Sizes(4, 3), 7)
+    witness = POOL.search(model)
+    two = torch.full((1,), 2)
+    pools = pool._Pools(two, two, torch.ones(1, dtype=torch.float64))
+    monkeypatch.setattr(pool, "class_pools", lambda *_: pools)
+    one = PoolWitness(*(getattr(witness, name)[-1:] for name in ("q", "m", "multiplier", "light")))
+    assert len(POOL.verify(model, one).entries) == 1
+    assert not POOL.verify(model, attrs.evolve(one, multiplier=one.multiplier * 0 + rounding.MAX)).entries
+
+
 def test_bad_classes_are_refused() -> None:
     model = tiny_model(Kind.SKILLED, Sizes(4, 3), 7)
     witness = POOL.search(model)

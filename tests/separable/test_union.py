@@ -14,10 +14,11 @@ import torch
 
 from certkit import cost, rounding
 from certkit.certificate import Bound, BoundContent, CertifiedSet
+from proofs.listening import listening
 from proofs.model import Model
 from proofs.paths import path_tables
 from proofs.separable import groups, queries, union
-from proofs.separable.alive import alive_pairs, pruner
+from proofs.separable.alive import alive_pairs, alive_terms, pruner
 from proofs.separable.count import Binned
 from proofs.separable.groups import NONE, Rows, meet_terms, row_terms
 from proofs.separable.numerator import Terms, query_tables, terms_of
@@ -153,6 +154,19 @@ def test_several_processes_find_the_same() -> None:
         with cost.counting() as spent:
             found.append((witness_to_json(UNION.search(model)), UNION.verify(model, witness), spent))
     assert found[0] == found[1]
+
+
+@pytest.mark.usefixtures("three_processes")
+@pytest.mark.parametrize("threads", [1, 3])
+def test_each_query_is_reported(threads: int) -> None:
+    torch.set_num_threads(threads)
+    told = list[tuple[int, int]]()
+    with listening(lambda done, total: told.append((done, total))):
+        assert list(queries.each_query(lambda q: 2 * q, 4)) == [0, 2, 4, 6]
+        for _ in alive_terms(path_tables(tiny_model(Kind.SKILLED, Sizes(3, 2), 0))):
+            pass
+    list(queries.each_query(lambda q: q, 2))  # nobody listens
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4), (1, 3), (2, 3), (3, 3)]
 
 
 @pytest.mark.usefixtures("three_processes")
