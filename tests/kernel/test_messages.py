@@ -155,6 +155,7 @@ FILES = {
 
 STATEMENTS = {
     "task": "task 'sum-of-k' is unknown to this auditor",
+    "task of many letters": f"task '{'sum-of-k' * 5}' is unknown to this auditor",
     "float16": "'float16' is unknown to this auditor",
     "Float32": "'Float32' is unknown to this auditor",
     "semantics": "'Real' is unknown to this auditor",

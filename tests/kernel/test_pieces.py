@@ -120,6 +120,26 @@ def test_rows_at_the_edge_of_what_is_allowed() -> None:
             check_entry(Entry(4, 4, "tails", rows=(Row(0, (0.5,), most * 2 + 1, 0),)), 3, 5)
 
 
+@pytest.mark.parametrize("kind", ["tails", "counts", "bounds"])
+def test_no_row_is_about_a_token_below_0(kind: str) -> None:
+    """Python would take −1 for the last token."""
+    numbers = (0.5,) if kind == "tails" else (0.5, 0.0)
+    first, below = Row(0, numbers, 1, 0), Row(-1, numbers, 1, 0)
+    wrong = [(below,), (below, first), (first, below)]
+    wrong += [(Row(-1, numbers, 1, 0, (0,)),)] if kind == "bounds" else []
+    for rows in wrong:
+        with pytest.raises(Finding, match="no token") as caught:
+            check_entry(Entry(4, 4, kind, rows=rows), 3, 5)
+        assert (caught.value.verdict, caught.value.rule) == ("refuted", "range")
+
+
+def test_bounds_come_in_any_order_and_other_rows_do_not() -> None:
+    rows = tuple(Row(x, (0.5, 0.0), 1, 0) for x in (2, 0, 3, 1))
+    check_entry(Entry(4, 4, "bounds", rows=rows), 3, 5)
+    with pytest.raises(Finding, match="out of order"):
+        check_entry(Entry(4, 4, "counts", rows=rows), 3, 5)
+
+
 def test_with_one_position_the_query_is_the_maximum() -> None:
     check_entry(Entry(1, 1, "sets", (Cell(0, ()),)), 1, 2)
     check_entry(Entry(0, 1, "sets"), 2, 2)

@@ -138,6 +138,13 @@ def test_a_pool_bounds_failures_from_above_alone(model_path: str, tmp_path: Path
     assert audit(write(whole, tmp_path), model_path).verdict == "verified"
 
 
+def test_without_content_nothing_is_claimed_and_that_is_true(model_path: str, tmp_path: Path) -> None:
+    whole = edited()
+    whole["proof"]["content"], whole["statement"]["correct_at_least"] = [], 0
+    verdict = audit(write(whole, tmp_path), model_path)
+    assert (verdict.verdict, verdict.audited_correct) == ("verified", 0)
+
+
 def test_pools_say_nothing_of_executions(model_path: str, tmp_path: Path) -> None:
     whole = edited()
     whole["statement"]["semantics"] = "float32"

@@ -183,6 +183,7 @@ def _task(order: list[int], labels: list[int]) -> Callable[[Document], object]:
 
 REFUSED_STATEMENTS: dict[str, tuple[Callable[[Document], object], str]] = {
     "task": (set_field(STATEMENT, "task", value="sum-of-k"), "task"),
+    "task of many letters": (set_field(STATEMENT, "task", value="sum-of-k" * 9), "task"),
     "float16": (set_field(STATEMENT, "semantics", value="float16"), "semantics"),
     "Float32": (set_field(STATEMENT, "semantics", value="Float32"), "semantics"),
     "semantics": (set_field(STATEMENT, "semantics", value="Real"), "semantics"),
