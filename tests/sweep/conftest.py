@@ -81,3 +81,13 @@ def plug_ins(plug_in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     strategies.cache_clear()
     yield
     strategies.cache_clear()
+
+
+@pytest.fixture
+def no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starting a job is an error: all of them are finished."""
+
+    def start(*_: object) -> None:
+        raise AssertionError("a finished job was started again")
+
+    monkeypatch.setattr("proofs.sweep.pool.Process", start)

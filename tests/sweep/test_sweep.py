@@ -103,13 +103,8 @@ def test_parquet_says_what_the_ledger_says(finished: Path) -> None:
             assert parquet.read_table(finished / f"{table}.parquet").to_pylist() == ledger.rows(table)
 
 
-def test_nothing_is_done_twice(
-    finished: Path, tiny_models: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def no_process(*_: object) -> None:
-        raise AssertionError("a finished job was started again")
-
-    monkeypatch.setattr("proofs.sweep.pool.Process", no_process)
+@pytest.mark.usefixtures("no_process")
+def test_nothing_is_done_twice(finished: Path, tiny_models: list[Path]) -> None:
     before = certificates(finished)
     seen: list[SweepProgress] = []
     assert run_sweep(small_sweep(tiny_models, finished), seen.append) == []

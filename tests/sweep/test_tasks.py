@@ -93,13 +93,10 @@ def test_every_result_is_about_its_own_task(results: Path, models: list[Path], t
         assert (int(fact["correct"]), int(fact["total"])) == (right, 125)
 
 
+@pytest.mark.usefixtures("no_process")
 def test_resuming_one_task_does_nothing_twice_and_leaves_the_others(
-    results: Path, models: list[Path], monkeypatch: pytest.MonkeyPatch
+    results: Path, models: list[Path]
 ) -> None:
-    def no_process(*_: object) -> None:
-        raise AssertionError("a finished job was started again")
-
-    monkeypatch.setattr("proofs.sweep.pool.Process", no_process)
     before = open_results(results)[1].digests()
     for key in TASKS:
         assert [(p.before, p.done) for p in swept(models, results, key)] == [(6, 0)]
