@@ -104,6 +104,7 @@ UNREADABLE = {
     "k a bool": "certificate.statement.k must be int",
     "k a string": "certificate.statement.k must be int",
     "k null": "certificate.statement.k must be int",
+    "upper claim a bool": f"certificate.statement.correct_at_most {WIDE}",
     "claim a bool": f"certificate.statement.correct_at_least {WIDE}",
     "small claim a string": f"certificate.statement.correct_at_least {WIDE}",
     "claim with a sign": f"certificate.statement.correct_at_least {WIDE}",

@@ -194,6 +194,16 @@ def flat(outputs: list[list[int]], k: int = 3) -> Model:
     return Model(Weights(names | {"W_Q": zero, "W_K": zero, "W_V": unit, "W_O": unit}, ""))
 
 
+def test_numbers_of_sequences_can_be_printed() -> None:
+    """Python writes integers of up to 4300 digits; the number of sequences has at most 3914."""
+    for vocab, k in ((1, 13_001), (2, 6_501)):
+        with pytest.raises(Finding) as caught:
+            flat([[0] * vocab] * vocab, k)
+        assert (caught.value.verdict, caught.value.rule) == ("refused", "model")
+        assert caught.value.where == "more than 10^3900 sequences"
+        assert flat([[0] * vocab] * vocab, k - 1).k == k - 1
+
+
 def test_the_quick_bound_is_the_worst_case_where_positions_are_equal() -> None:
     """With equal positions nothing is given away, so it passes exactly what is right."""
     for a, b, c in product((-5, -1, 0, 1, 5), repeat=3):

@@ -144,6 +144,7 @@ UNREADABLE: dict[str, Callable[[Document], object]] = {
     "k a bool": set_field(STATEMENT, "k", value=True),
     "k a string": set_field(STATEMENT, "k", value="3"),
     "k null": set_field(STATEMENT, "k", value=None),
+    "upper claim a bool": set_field(STATEMENT, "correct_at_most", value=True),
     "claim a bool": set_field(STATEMENT, "correct_at_least", value=True),
     "small claim a string": set_field(STATEMENT, "correct_at_least", value="7"),
     "claim with a sign": set_field(STATEMENT, "correct_at_least", value="-99999999999999999999"),
