@@ -7,9 +7,11 @@ and serves all classes with the same multipliers. Any number may be subtracted f
 middle of their range keeps both powers small.
 
 *Rounding.* The exponentials are rounded up. What follows are sums and products of positive numbers, to the
-nearest, and none of them underflows: powers are at least ``2^-480``, and each of the K − 1 other factors of a
-product at least ``2^(-480/(K−1))``, because smaller ones are replaced by that. So the result is at least the
-truth times ``(1 − u)^n``, n being the number of roundings, and one factor makes up for them (`slack`).
+nearest, and none of them underflows: what is smaller is replaced by ``2^-480`` if it is a power (of one
+table, or of m, which is a product from both), and by ``2^(-480/(K−1))`` if it is a sum over tokens. So the
+least product of two powers, or of a power of m and K − 2 sums, is above ``2^-961``. Hence the result is at
+least the truth times ``(1 − u)^n``, n being the number of roundings, and one factor makes up for them
+(`slack`).
 """
 
 from __future__ import annotations
@@ -151,7 +153,7 @@ def level_bounds(terms: PoolTerms, multiplier: Tensor, levels: int) -> Iterator[
     ladders = zip(*(_ladder(table, multiplier) for table in tables), strict=True)
     for outer, inner, asked, shared in islice(ladders, levels):
         own = inner.gather(1, terms.at.expand(len(inner), 1, -1)).mT  # [P, M, 1]
-        at_max = outer[:, terms.at] * own
+        at_max = (outer[:, terms.at] * own).clamp_(min=2.0**-_FLOOR)
         finite = bool(outer.amax() <= _MOST) if outer.numel() else True
         # What is infinite is left out of the product, lest it touch the classes below it, and put back after.
         chosen = inner.masked_fill(~terms.heavy, 0.0).mT @ (outer if finite else outer.clamp(max=_MOST))

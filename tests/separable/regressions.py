@@ -29,3 +29,18 @@ def overflowing_attention() -> Model:
                 [1.4e-20, -3.7e-20, -6.2e-21, 5.8e-20], [-4.6e-20, -2.5e-20, 2.3e-20, 5.8e-20]],
     }  # fmt: skip
     return Model(**{name: torch.tensor(rows, dtype=torch.float32) for name, rows in weights.items()})
+
+
+def distant_powers() -> Model:
+    """V = 2, K = 4, with powers of 10^-300 at two positions and of 10^180 at the other two.
+
+    (q, m) = (0, 1) fails for x = 0 if m is at the first or second position alone. In ``separable-pool`` the
+    product over these two underflowed to 0 before the large powers came, and the class was certified whole.
+    """
+    shapes = {"W_E": (2, 7), "W_pos": (4, 7), "W_Q": (7, 1), "W_K": (7, 1), "W_V": (7, 1), "W_O": (1, 7),
+              "W_U": (7, 2)}  # fmt: skip
+    w = {name: torch.zeros(shape) for name, shape in shapes.items()}
+    w["W_E"][:, :2], w["W_pos"][:, 2:6] = torch.eye(2), torch.eye(4)
+    w["W_Q"][5] = w["W_K"][4] = w["W_O"][0, 6] = w["W_U"][6, 0] = 1.0  # e times the weight at position 2
+    w["W_V"][:6, 0] = torch.tensor([0.0, -560.0, -112.0, -112.0, 150.0, 410.0])
+    return Model(**w)

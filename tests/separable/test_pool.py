@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import random
+from fractions import Fraction
 from pathlib import Path
 
 import attrs
@@ -11,14 +13,17 @@ import torch
 from torch import Tensor
 
 from certkit import rounding
+from certkit.content import PoolContent, class_size
+from certkit.interval import Interval
 from certkit.kernel.audit import audit
 from proofs import prove, save_model
 from proofs.model import Model
-from proofs.paths import path_tables
+from proofs.paths import Paths, path_tables
 from proofs.separable import pool, pool_sums
-from proofs.separable.numerator import query_tables, terms_of
+from proofs.separable.numerator import Query, query_tables, terms_of
 from proofs.separable.pool import PoolWitness, SeparablePool
-from proofs.separable.pool_sums import level_bounds, pool_terms, slack, steps
+from proofs.separable.pool_sums import PoolTerms, level_bounds, pool_terms, slack, steps
+from proofs.separable.shares import class_shares, worth_it
 from proofs.separable.tail import failing_upper
 from proofs.witness import WitnessError, witness_from_json, witness_to_json
 from tests.separable.classes import ClassTruth, check_certified, some_model
@@ -47,7 +52,9 @@ def test_tiny_models(seed: int) -> None:
         attrs.evolve(found, multiplier=nothing),
         attrs.evolve(found, multiplier=nothing + rounding.MAX),
     ):
-        check_certified(POOL.verify(model, witness), truth)
+        certified = POOL.verify(model, witness)
+        check_certified(certified, truth)
+        assert all(entry.correct_at_least(model.n_ctx) for entry in certified.entries)
 
 
 @pytest.mark.extended
@@ -71,7 +78,12 @@ def test_the_auditor_confirms_it(seed: int, tmp_path: Path) -> None:
 def bounds_of(model: Model, q: int, m: Tensor, light: Tensor, multiplier: float) -> Tensor:
     """``[L, M, X]`` the bounds of every level, `slack` included."""
     paths = path_tables(model)
-    terms = pool_terms(paths, query_tables(paths, q), m, light)
+    return bounds_in(paths, query_tables(paths, q), m, light, multiplier)
+
+
+def bounds_in(paths: Paths, query: Query, m: Tensor, light: Tensor, multiplier: float) -> Tensor:
+    """The same of given tables."""
+    terms = pool_terms(paths, query, m, light)
     first = torch.tensor(multiplier, dtype=torch.float64)
     return torch.stack(list(level_bounds(terms, first, 6))) * slack(terms, 6)
 
@@ -110,6 +122,70 @@ def test_light_tokens_only_add(seed: int) -> None:
     assert (every > heavy * 1.001).any()
 
 
+LOGITS = ("EVOU", "PVOU", "EUPU")
+
+
+def some_point(name: str, table: object, generator: torch.Generator) -> object:
+    """Where a field of `Paths` or `Query` is an interval of a logit, a point in it."""
+    if name not in LOGITS:
+        return table
+    assert isinstance(table, Interval)
+    share = torch.rand(table.shape, generator=generator, dtype=torch.float64)
+    return Interval.exact(table.lo + (table.hi - table.lo) * share)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_wide_tables_bound_all_that_they_enclose(seed: int) -> None:
+    """Each end is taken from the side that is worst: seen where the ends are far apart."""
+    generator = torch.Generator().manual_seed(seed)
+    paths = path_tables(tiny_model(Kind.SKILLED, Sizes(5, 3), seed))
+    query = query_tables(paths, seed % 3)
+    m = torch.arange(query.q, 5)
+    light = (torch.arange(5) < m[:, None]) & (torch.rand((len(m), 5), generator=generator) < 0.3)
+    wide = attrs.evolve(
+        paths,
+        **{name: Interval.hull(t.lo - 2.0, t.hi + 2.0) for name in LOGITS for t in [getattr(paths, name)]},
+    )
+    sides = ("weight", "position")
+    ends = {f"{side}_lower": getattr(query, f"{side}_lower") * 0.5 for side in sides}
+    ends |= {f"{side}_upper": getattr(query, f"{side}_upper") * 2.0 for side in sides}
+    bound = bounds_in(wide, attrs.evolve(query, **ends), m, light, 0.2)
+    for _ in range(12):
+        point = Paths(*(some_point(f.name, getattr(wide, f.name), generator) for f in attrs.fields(Paths)))
+        inside = {}
+        for side in sides:
+            lower, upper = ends[f"{side}_lower"], ends[f"{side}_upper"]
+            chosen = torch.where(torch.rand(lower.shape, generator=generator) < 0.5, lower, upper)
+            inside |= {f"{side}_lower": chosen, f"{side}_upper": chosen}
+        one = bounds_in(point, attrs.evolve(query, **inside), m, light, 0.2)
+        told = (one < 1e50) & (one > 1e-50)  # beyond, floors and infinities depend on the middle
+        assert (one <= bound * (1 + 1e-9))[told].all()
+        assert told.any()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_sums_over_classes_do_not_underflow(seed: int) -> None:
+    """Powers of m and sums below m as small as they get, and large ones after them."""
+    rng = random.Random(seed)
+    slots = rng.randrange(1, 6)
+    at = [math.ldexp(1.0, rng.choice((-480, -480, -300, 0, 400))) for _ in range(slots)]
+    rest = [math.ldexp(1.0, rng.choice((-960, -960, -500, -100, 0, 100))) for _ in range(slots)]
+    tables = (torch.tensor(numbers, dtype=torch.float64)[:, None, None] for numbers in (at, rest))
+    of_m, below = (table.expand(-1, 2, 1) for table in tables)
+    found = pool_sums._class_sums(of_m, below, torch.tensor([True, False]))[:, 0]
+    for bound, truth in zip(found.tolist(), _class_truth(at, rest), strict=True):
+        assert math.isinf(bound) or Fraction(bound) * (1 + Fraction(1, 2**40)) >= truth
+
+
+def _class_truth(at: list[float], rest: list[float]) -> tuple[Fraction, Fraction]:
+    """Π (rest + at) − Π rest, and Π (rest + at)."""
+    whole, without = Fraction(1), Fraction(1)
+    for one, others in zip(at, rest, strict=True):
+        whole *= Fraction(one) + Fraction(others)
+        without *= Fraction(others)
+    return whole - without, whole
+
+
 def steep_model() -> Model:
     """Attention that doubles from token to token many times over, and a model that is mostly right."""
     model = tiny_model(Kind.SKILLED, Sizes(6, 3), 4)
@@ -128,6 +204,17 @@ def test_what_overflows_above_leaves_the_classes_below_as_they_are() -> None:
     alone = bounds_of(model, 0, m[:1], light[:1], small)[:, 0]
     assert torch.isfinite(alone[0]).all()
     assert ((together[:, 0] - alone).abs() <= 1e-9 * alone)[torch.isfinite(alone)].all()
+
+
+@pytest.mark.parametrize("beyond", [332.0, 340.0, 480.0, 709.0, 2000.0])
+def test_a_large_power_of_an_output_is_not_cut(beyond: float) -> None:
+    """``e^beyond`` of the output and ``e^(10 − beyond)`` of the maximum: together e^10, or inf."""
+    zero = torch.zeros((1, 1), dtype=torch.float64)
+    outer, inner = (torch.tensor([[[number], [0.0]]]).double() for number in (beyond, 10.0 - beyond))
+    ones, heavy = torch.ones(1, dtype=torch.int64), torch.tensor([[True], [False]])
+    terms = PoolTerms(ones, ones, outer, inner, heavy, zero, 0 * ones, zero, ones < 0)
+    (bound,) = level_bounds(terms, torch.tensor(1.0).double(), 1)
+    assert bound.item() >= math.exp(10.0)
 
 
 def test_every_part_of_a_ladder_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,6 +306,29 @@ def test_one_token_or_one_position() -> None:
     every = PoolWitness(*(torch.tensor(pair) for pair in ([0, 0], [0, 1])), *torch.ones(2, 2).double())
     one = tiny_model(Kind.SKILLED, Sizes(4, 1), 3)
     assert all(entry.q == entry.m for entry in POOL.verify(one, every).entries)
+
+
+def test_many_sequences_are_written_with_few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = torch.ones(1, dtype=torch.int64)
+    monkeypatch.setattr(pool, "class_pools", lambda *_: pool._Pools(one, one, one.double() * (2**40 + 1.5)))
+    witness = PoolWitness(one * 2, one * 3, one.double(), one.double())
+    (entry,) = POOL.verify(tiny_model(Kind.SKILLED, Sizes(4, 24), 7), witness).entries
+    assert isinstance(entry, PoolContent)
+    assert entry.failing_at_most == 2**40 + 2**9
+
+
+@pytest.mark.parametrize(("vocab", "k"), [(1, 1), (5, 1), (1, 3), (6, 4), (20, 2)])
+def test_the_classes_left_out_hold_no_more_than_is_said(vocab: int, k: int) -> None:
+    share = class_shares(vocab, k)
+    for q in range(vocab):
+        for m in range(vocab):
+            size = class_size(q, m, k) if q <= m and (k > 1 or q == m) else 0
+            assert share[q, m].item() == pytest.approx(size / vocab**k, rel=1e-12, abs=1e-15)
+    for dropped in (1e-4, 0.1):
+        kept = worth_it(vocab, k, dropped)
+        lost = share[~kept].sum().item()
+        assert lost <= dropped * (1 + 1e-12)
+        assert share[kept].min() + lost >= dropped * (1 - 1e-12)
 
 
 def test_witness_survives_paper() -> None:

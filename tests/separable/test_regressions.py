@@ -9,9 +9,9 @@ import pytest
 from proofs.model import Model
 from proofs.strategy import strategies
 from tests.separable.classes import ClassTruth, check_certified
-from tests.separable.regressions import overflowing_attention
+from tests.separable.regressions import distant_powers, overflowing_attention
 
-MODELS = (overflowing_attention,)
+MODELS = (overflowing_attention, distant_powers)
 
 
 @pytest.mark.parametrize("made", MODELS, ids=lambda made: made.__name__)
