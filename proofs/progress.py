@@ -31,7 +31,10 @@ def new_bar(console: Console | None = None) -> Bar:
 
 
 class Lines:
-    """Progress for a log file: a line when `every` seconds have passed, with an estimate of the time left."""
+    """Progress for a log file: a line when `every` seconds have passed, with an estimate of the time left.
+
+    Where less is done than before, another piece of work has begun, and the time counts from there.
+    """
 
     def __init__(
         self,
@@ -42,11 +45,15 @@ class Lines:
     ) -> None:
         self._what, self._every, self._clock = what, every, clock
         self._console = console or Console(stderr=True)
-        self._began = self._last = clock()
+        self._began = self._last = self._called = clock()
+        self._done = 0
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
         """Say how far it is, unless the last line is younger than `every` seconds."""
         now = self._clock()
+        if done < self._done:
+            self._began = self._called
+        self._done, self._called = done, now
         if now - self._last < self._every:
             return
         self._last, gone = now, now - self._began

@@ -164,7 +164,7 @@ def _prove_all(
         chosen = wanted(model.vocab)
         for number, strategy in enumerate(chosen, 1):
             title = f"{path.stem}: {strategy.name} ({number}/{len(chosen)})"
-            with log.status(title) as status, listening(_listener(title, status, log)):
+            with log.status(Text(title)) as status, listening(_listener(title, status, log)):
                 try:
                     proof = prove_with(strategy, subject, searching, verifying)
                 except StrategyError as error:
@@ -181,7 +181,7 @@ def _listener(title: str, status: Status, log: Console) -> Listener:
     """On a terminal the status says which query it is, elsewhere a line every minute does."""
 
     def show(done: int, total: int) -> None:
-        status.update(f"{title}, query {done:,} of {total:,}")
+        status.update(Text(f"{title}, query {done:,} of {total:,}"))
 
     return show if log.is_terminal else Lines(title, log)
 

@@ -20,6 +20,15 @@ def test_lines_come_at_most_every_minute_and_estimate_the_rest() -> None:
     ]
 
 
+def test_what_begins_anew_is_estimated_anew() -> None:
+    """A proof goes through all queries twice: to search, then to verify."""
+    stream, now = io.StringIO(), [0.0]
+    lines = Lines("proving", Console(file=stream, width=200), every=60, clock=lambda: now[0])
+    for now[0], done in ((300.0, 4), (310.0, 1), (370.0, 2), (420.0, 3)):
+        lines(done, 4)
+    assert stream.getvalue().splitlines()[1:] == ["proving: 2 of 4 in 0:01:10, about 0:01:10 left"]
+
+
 def test_nothing_done_gives_no_estimate() -> None:
     stream, now = io.StringIO(), [0.0]
     lines = Lines("proving", Console(file=stream, width=200), every=60, clock=lambda: now[0])
