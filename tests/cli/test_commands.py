@@ -119,6 +119,15 @@ def test_a_large_vocabulary_has_another_default(
         assert record["strategy"] == strategy
 
 
+def test_each_model_has_the_default_of_its_own_size(
+    here: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("certkit.cli.prove.LARGE", 5)
+    save_model(Model.from_tensors(tiny_weights(Kind.SKILLED, Sizes(3, 2), seed=1)), "small.safetensors")
+    assert run(f"prove small.safetensors {MODEL} --json --out both") == 0
+    assert [record["strategy"] for record in lines(capsys)] == ["separable-tail", "separable-pool"]
+
+
 def test_long_proofs_say_how_far_they_are(
     here: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
