@@ -128,6 +128,19 @@ def test_each_model_has_the_default_of_its_own_size(
     assert [record["strategy"] for record in lines(capsys)] == ["separable-tail", "separable-pool"]
 
 
+def test_a_default_that_cannot_reach_a_model_is_an_error(
+    tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even where it reached another one, whose certificate stays."""
+    monkeypatch.setattr("certkit.cli.prove.DEFAULTS", ("brute-force",))
+    for name, k in (("small", 2), ("long", 40)):
+        model = Model.from_tensors(tiny_weights(Kind.SKILLED, Sizes(3, k), seed=1))
+        save_model(model, tmp_path / f"{name}.safetensors")
+    assert run(f"prove {tmp_path}/small.safetensors {tmp_path}/long.safetensors --out {tmp_path}/out") == 2
+    assert "certkit: " in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["small--brute-force.cert"]
+
+
 def test_long_proofs_say_how_far_they_are(
     here: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
