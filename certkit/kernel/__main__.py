@@ -7,7 +7,7 @@ import json
 import sys
 
 from certkit.kernel.audit import audit
-from certkit.kernel.verdict import EXIT_CODES, Verdict
+from certkit.kernel.verdict import Verdict
 
 _HELP = """Check certificates against a weights file, trusting neither the program that made them nor the
 file. Exit code 0: verified; 1: refuted, or the model is another one; 2: usage, or a file that cannot be read;
@@ -22,16 +22,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--sample", metavar="N", type=_positive, help="decide N classes drawn at random")
     parser.add_argument("--jobs", metavar="N", type=_positive, default=1, help="processes to use (default 1)")
     parser.add_argument("--json", action="store_true", help="one JSON object per certificate on stdout")
-    try:
-        options = parser.parse_args(argv)
-    except SystemExit as end:
-        return 2 if end.code else 0
+    options = parser.parse_args(argv)
     verdicts = []
     for path in options.certificates:
         verdict = audit(path, options.model, options.sample, options.jobs)
         verdicts.append(verdict)
-        print(json.dumps({"path": path} | verdict.as_json()) if options.json else _describe(path, verdict))
-        sys.stdout.flush()
+        fields = {"path": path} | verdict.as_json()
+        shown = [f"{name:<16}{value}" for name, value in fields.items() if value not in (None, "")]
+        print(json.dumps(fields) if options.json else "\n".join(shown), flush=True)
     if not options.json:
         print(_last_line(verdicts))
     found = {verdict.exit_code for verdict in verdicts}
@@ -44,26 +42,6 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _describe(path: str, verdict: Verdict) -> str:
-    lines = [f"certificate     {path}", f"verdict         {verdict.verdict}"]
-    for name, tokens in (verdict.task or {}).items():
-        lines.append(f"task {name:<10} {' '.join(map(str, tokens))}")
-    if verdict.where:
-        lines.append(f"rule            {verdict.rule}: {verdict.where}")
-    if verdict.counterexample is not None:
-        lines.append(f"counterexample  {' '.join(map(str, verdict.counterexample))}  (misclassified)")
-    if verdict.total:
-        lines.append(f"audited         {verdict.audited_correct} of {verdict.total} sequences proved correct")
-    if verdict.sampled is not None:
-        done, there = verdict.sampled
-        time = f"all would take about {verdict.seconds * there / max(1, done):.0f} seconds"
-        lines.append(f"sampled         {done} of {there} classes: this is no verification; {time}")
-    lines.append(f"precision       {verdict.precision_bits} bits at most")
-    lines.append(f"seconds         {verdict.seconds:.1f}")
-    lines.append(f"auditor         sha256 {verdict.kernel_sha256}")
-    return "\n".join(lines)
-
-
 def _last_line(verdicts: list[Verdict]) -> str:
     kinds = {verdict.verdict for verdict in verdicts}
     if kinds == {"verified"}:
@@ -73,8 +51,6 @@ def _last_line(verdicts: list[Verdict]) -> str:
         return f"s SAMPLED {sum(n for n, _ in drawn)}/{sum(n for _, n in drawn)}"
     return "s NOT VERIFIED"
 
-
-__all__ = ["EXIT_CODES", "main"]
 
 if __name__ == "__main__":
     sys.exit(main())

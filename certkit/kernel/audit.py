@@ -1,4 +1,8 @@
-"""The audit of one certificate against one model, in three steps: read, check what is countable, decide."""
+"""The audit of one certificate against one model, in three steps: read, check what is countable, decide.
+
+What only some certificates need (other rows than tails, other tasks, binary32) is in files of its own, which
+are imported where such a certificate turns up. So nothing in them can matter to any other.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +10,21 @@ import random
 import time
 from collections.abc import Iterator
 from functools import partial
+from itertools import pairwise
 from multiprocessing import Pool
 from typing import NamedTuple
 
-from certkit.kernel.counting import check_entry, contribution
-from certkit.kernel.execution import Execution
+from certkit.kernel.counting import account, read_parts
 from certkit.kernel.model import Model
-from certkit.kernel.reader import Entry, Statement, Task, read_certificate
-from certkit.kernel.rows import check_row
+from certkit.kernel.reader import Entry, Statement, read_certificate
 from certkit.kernel.sets import PRECISIONS, SetRule, never_fails
+from certkit.kernel.tails import TAIL, check_row
 from certkit.kernel.verdict import Finding, Verdict, kernel_sha256
-from certkit.kernel.weights import read_weights, renamed
+from certkit.kernel.weights import read_weights
 
 
 class Outcome(NamedTuple):
-    """What deciding one class gave: the precision needed, or the finding."""
+    """What deciding one class gave: what it proves correct, the precision needed, or the finding."""
 
     correct: int
     bits: int
@@ -38,84 +42,85 @@ def audit(certificate: str, model: str, sample: int | None = None, jobs: int = 1
     """
     start = time.monotonic()
     correct = total = 0
-    bits, drawn = PRECISIONS[0], None
-    finding: Finding | None = None
-    task: Task | None = None
+    bits = PRECISIONS[0]
+    drawn = finding = task = None
     try:
         statement, entries = read_certificate(certificate)
         weights = read_weights(model)
         if weights.sha256 != statement.model:
             where = f"the certificate is about another model, {statement.model[:64]!r}"
             raise Finding("refuted", "model", where)
-        if statement.task is not None:
-            weights, task = renamed(weights, statement.task), statement.task
-        subject = Execution(weights) if statement.semantics == "float32" else Model(weights)
+        if (statement.task, statement.semantics) == ("max-of-k", "real"):
+            subject = Model(weights)
+        else:
+            from certkit.kernel.further import read_subject
+
+            only_sets = all(entry.kind == "sets" for entry in entries)
+            subject, task = read_subject(weights, statement, only_sets)
         total = subject.vocab**subject.k
         check_claim(statement, entries, subject)
         chosen = list(entries)
         if sample is not None:
-            chosen = random.SystemRandom().sample(chosen, min(sample, len(chosen)))
-            drawn = len(chosen), len(entries)
+            drawn = min(sample, len(entries)), len(entries)
+            chosen = random.SystemRandom().sample(chosen, drawn[0])
         for outcome in _decide_all(subject, chosen, statement.correct_at_most is not None, jobs):
             correct, bits = correct + outcome.correct, max(bits, outcome.bits)
-            finding = finding or outcome.finding
-            if outcome.finding is not None and outcome.finding.verdict == "refuted":
-                finding = outcome.finding
+            finding = outcome.finding or finding
+            if finding is not None and finding.verdict == "refuted":
                 break
     except Finding as end:
         finding = end
-    if finding is None:
-        finding = Finding("verified" if drawn is None else "sampled", "all", "")
+    except RecursionError:
+        finding = Finding("refused", "json", "the certificate or the model's header is nested too deeply")
+    spent = round(time.monotonic() - start, 3)
+    if finding is None and drawn is not None:
+        whole = f"all would take about {spent * drawn[1] / max(1, drawn[0]):.0f} seconds"
+        finding = Finding("sampled", "all", f"this is no verification; {whole}")
+    finding = finding or Finding("verified", "all", "")
     answer, example = (finding.verdict, finding.rule, finding.where), finding.counterexample
     if task is not None and example is not None:
-        example = tuple(task.order[rank] for rank in example)
-    seconds, about = time.monotonic() - start, None if task is None else task._asdict()
-    return Verdict(*answer, correct, total, drawn, bits, seconds, example, kernel_sha256(), about)
+        example = tuple(task["order"][rank] for rank in example)
+    return Verdict(*answer, correct, total, drawn, bits, spent, example, kernel_sha256(), task)
 
 
 def check_claim(statement: Statement, entries: tuple[Entry, ...], model: Model) -> None:
     """Raise a `Finding` unless the content is well formed and adds up to exactly the claim."""
-    if statement.semantics not in ("real", "float32"):
-        raise Finding("refused", "semantics", f"{statement.semantics[:40]!r} is unknown to this auditor")
-    if statement.semantics == "float32" and any(entry.kind != "sets" for entry in entries):
-        raise Finding("refused", "semantics", "a float32 claim is audited if it has cells and boxes alone")
     if (statement.k, statement.vocab) != (model.k, model.vocab):
         raise Finding("refuted", "statement", f"the model has k={model.k} and vocab={model.vocab}")
-    previous = (-1, -1)
-    correct = failing = 0
-    for entry in entries:
-        if (entry.q, entry.m) <= previous:
-            raise Finding("refuted", "order", f"q={entry.q} m={entry.m} after {previous}")
-        previous = entry.q, entry.m
-        check_entry(entry, model.k, model.vocab)
-        passing, wrong = contribution(entry, model.k)
-        correct, failing = correct + passing, failing + wrong
-    total = model.vocab**model.k
-    found = {"total": total, "correct_at_least": correct, "correct_at_most": total - failing}
-    for name, value in found.items():
+    for one, two in pairwise(entries):
+        if (one.q, one.m) >= (two.q, two.m):
+            raise Finding("refuted", "order", f"q={two.q} m={two.m} after {(one.q, one.m)}")
+    found = [account(entry, model.k, model.vocab) for entry in entries]
+    correct, failing, total = sum(n for n, _ in found), sum(n for _, n in found), model.vocab**model.k
+    sums = {"total": total, "correct_at_least": correct, "correct_at_most": total - failing}
+    for name, value in sums.items():
         claimed = getattr(statement, name)
         if claimed is not None and claimed != value:
-            where = f"{name} is {claimed}, the content adds up to {value}"
-            raise Finding("refuted", "claim", where[:300])
+            raise Finding("refuted", "claim", f"{name} is {claimed}, the content adds up to {value}")
 
 
 def decide(model: Model, entry: Entry, confirm: bool) -> Outcome:
     """Decide the content of one class."""
     bits = PRECISIONS[0]
     try:
+        certified, _ = account(entry, model.k, model.vocab)
         if entry.kind == "sets":
-            rule = SetRule(model, entry, confirm)
-            rule.check()
-            bits = rule.bits
-        else:
-            for row in entry.rows:
-                bits = max(bits, check_row(model, entry, row))
-            covered = {entry.m}.union(*((row.x, *row.others) for row in entry.rows))
-            for x in set(range(model.vocab)) - covered if entry.kind != "pool" else ():
-                bits = max(bits, never_fails(model, entry, x))
+            sets = SetRule(model, entry, read_parts(entry, model.k), confirm)
+            return Outcome(certified, sets.check(), None)
+        rule, bounds = TAIL
+        if entry.kind != "tails":
+            from certkit.kernel.further import KINDS
+
+            rule, bounds = KINDS[entry.kind].rule, KINDS[entry.kind].bounds
+        for row in entry.rows:
+            bits = max(bits, check_row(model, entry, row, rule, bounds))
+        if entry.kind != "pool":  # which is about all tokens
+            named = {entry.m}.union(*(row.outputs for row in entry.rows))
+            others = [x for x in range(model.vocab) if x not in named]
+            bits = max([bits, *(never_fails(model, entry, x) for x in others)])
     except Finding as finding:
         return Outcome(0, bits, finding)
-    return Outcome(contribution(entry, model.k)[0], bits, None)
+    return Outcome(certified, bits, None)
 
 
 def _decide_all(model: Model, entries: list[Entry], confirm: bool, jobs: int) -> Iterator[Outcome]:

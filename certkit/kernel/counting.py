@@ -1,170 +1,147 @@
 """What content must look like, and how many sequences it is about: exact integers, no model.
 
-A class (q, m) has N(q,m) = (m+1)^(K−1) − [q<m]·m^(K−1) sequences. Sets of one class must be disjoint; each
-test below is exact, so content that overlaps is refuted and content that does not is not. Nothing compares
-all pairs of sets, so the work is proportional to the tokens of all sets.
+A class (q, m) has N(q,m) = (m+1)^(K−1) − [q<m]·m^(K−1) sequences. A cell and a box are the same thing here:
+for each position a set of tokens up to m, and how often m is there, at least and at most. The sets of a class
+must be disjoint; the test is exact, so content that overlaps is refuted, and content that does not is not.
 """
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
-from collections.abc import Iterator
-from functools import reduce
-from itertools import pairwise
-from operator import or_
+from collections.abc import Callable
+from itertools import combinations, pairwise
+from typing import Any, NamedTuple
 
-from certkit.kernel.reader import Box, Cell, Entry, Row
+from certkit.kernel.reader import Entry, Row, Runs
 from certkit.kernel.verdict import Finding
 
-MAX_SETS = 4096  # cells and boxes of one class, and pairs of a cell and a box
-MAX_LEVELS = 64  # of the multiplier of a pool
-Runs = tuple[int, ...]
+MAX_SETS = 1024  # cells and boxes of one class: each is compared with each
 
 
-def check_entry(entry: Entry, k: int, vocab: int) -> None:
-    """Raise a `Finding` unless the content of one class is well formed and its sets are disjoint."""
-    q, m, cells, boxes = entry.q, entry.m, entry.cells, entry.boxes
-    _need(0 <= q <= m < vocab and (k > 1 or q == m), entry, "range", "no such class")
-    few = len(cells) + len(boxes) <= MAX_SETS and len(cells) * len(boxes) <= MAX_SETS
-    _need(few, entry, "range", "more than", MAX_SETS, "sets, or pairs of a cell and a box")
-    taken: dict[int, int] = defaultdict(int)  # the tokens in cells with the same n, a bit each
-    for cell in cells:
-        _need(0 <= cell.n <= k - 1 - (q < m), entry, "range", "n is out of range in", cell)
-        _need(_is_runs(cell.allowed, m - 1), entry, "range", "no set of tokens below m in", cell)
-        _need((cell.n == 0) == (not cell.allowed), entry, "range", "n = 0 goes with no token, in", cell)
-        allowed = _mask(cell.allowed) or 1  # of the cells without tokens, n = 0, there may be one
-        _need(not taken[cell.n] & allowed, entry, "overlap", cell, "meets an earlier cell")
-        taken[cell.n] |= allowed
-    for box in boxes:
-        _check_box(entry, box, k)
-    _check_boxes_disjoint(entry, k)
-    for box in boxes:
-        for cell in cells:
-            _need(not _meet(box, cell, m), entry, "overlap", box.positions, "meets", cell)
-    covered: set[int] = set()  # tokens of earlier rows
-    last = -1
-    for row in entry.rows:
-        _check_row(entry, row)
-        if entry.kind == "pool":
-            break
-        tokens = (row.x, *row.others)
-        rising = all(a < b for a, b in pairwise((last, *tokens, vocab)))
-        new = rising and m not in tokens and covered.isdisjoint(tokens)
-        _need(new, entry, "range", "x =", *tokens, "is m, no token, out of order or there twice")
-        known = covered.issuperset(row.meet[:1])
-        _need(known, entry, "range", "x =", row.x, "meets no earlier row by", *row.meet)
-        covered.update(tokens)
-        last = row.x if entry.kind != "bounds" else -1
+class Part(NamedTuple):
+    """A cell or box: at each non-query position a token of its set (bit t is token t), and m so often."""
+
+    name: str
+    spelled: tuple[Any, ...]
+    sets: tuple[int, ...]
+    least: int
+    most: int
+    exceptions: tuple[tuple[int, ...], ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.spelled}"
 
 
-def contribution(entry: Entry, k: int) -> tuple[int, int]:
-    """Return how many sequences the content certifies correct, and how many it says fail."""
-    if entry.kind == "sets":
-        cells = sum(
-            math.comb(k - 1, cell.n) * _mask(cell.allowed).bit_count() ** cell.n for cell in entry.cells
+def account(entry: Entry, k: int, vocab: int) -> tuple[int, int]:
+    """Return how many sequences the content certifies correct, and how many it says fail.
+
+    Raise a `Finding` unless it is well formed and its sets are disjoint.
+    """
+    q, m = entry.q, entry.m
+    need(0 <= q <= m < vocab and (k > 1 or q == m), entry, "no such class")
+    if entry.kind != "sets":
+        _check_rows(entry, vocab)
+        total = (m + 1) ** (k - 1) - (m ** (k - 1) if q < m else 0)
+        failing = max((row.failing_at_least for row in entry.rows), default=0)
+        return max(0, total - sum(row.failing_at_most for row in entry.rows)), failing
+    parts = read_parts(entry, k)
+    for one, two in combinations(parts, 2):
+        need(not _meet(one, two, m), entry, one, "meets", two, rule="overlap")
+    exceptions = sum(len(part.exceptions) for part in parts)
+    return sum(_size(part, m) for part in parts) - exceptions, exceptions
+
+
+def read_parts(entry: Entry, k: int) -> list[Part]:
+    """Return the cells and boxes of a class, each checked by itself."""
+    m, parts = entry.m, []
+    need(len(entry.cells) + len(entry.boxes) <= MAX_SETS, entry, "more than", MAX_SETS, "sets")
+    for cell in entry.cells:
+        need(0 <= cell.n <= k - 1 - (entry.q < m), entry, "n is out of range in", cell)
+        allowed = read_tokens(entry, cell.allowed, m - 1)
+        need((cell.n == 0) == (allowed == 0), entry, "n = 0 goes with no token, in", cell)
+        parts.append(
+            Part(
+                "cell", (cell.n, cell.allowed), (allowed | 1 << m,) * (k - 1), k - 1 - cell.n, k - 1 - cell.n
+            )
         )
-        boxes = sum(_product(box, entry.m) for box in entry.boxes)
-        exceptions = sum(len(box.exceptions) for box in entry.boxes)
-        return cells + boxes - exceptions, exceptions
-    total = (entry.m + 1) ** (k - 1) - (entry.m ** (k - 1) if entry.q < entry.m else 0)
-    failing = max((row.failing_at_least for row in entry.rows), default=0)
-    return max(0, total - sum(row.failing_at_most for row in entry.rows)), failing
+    for positions, contains_max, exceptions in entry.boxes:
+        need(len(positions) == k - 1, entry, "not", k - 1, "positions:", positions)
+        sets = tuple(read_tokens(entry, runs, m) for runs in positions)
+        free = entry.q == m or contains_max or 1 << m in sets
+        need(free, entry, "a box needs contains_max or a position that is m:", positions)
+        box = Part("box", positions, sets, int(contains_max), k - 1, exceptions)
+        need(_size(box, m) > 0, entry, "a box without sequences:", positions)
+        for e in exceptions:
+            inside = len(e) == k - 1 and all(0 <= t <= m and s >> t & 1 for t, s in zip(e, sets, strict=True))
+            need(inside and e.count(m) >= box.least, entry, "exception not in its box:", e)
+        rising = all(one < two for one, two in pairwise(exceptions))
+        need(rising, entry, "exceptions out of order in", positions)
+        parts.append(box)
+    return parts
 
 
-def members(runs: Runs) -> Iterator[int]:
-    """Yield the tokens of a set."""
-    for low, high in zip(runs[::2], runs[1::2], strict=True):
-        yield from range(low, high + 1)
+def need(condition: bool, entry: Entry, *where: object, rule: str = "range") -> None:
+    """Raise a `Finding` that refutes the entry unless the condition holds."""
+    if not condition:
+        raise Finding("refuted", rule, f"q={entry.q} m={entry.m}: {' '.join(map(str, where))}")
 
 
-def _mask(runs: Runs) -> int:
-    """Return the tokens of a set as the bits of an integer."""
+def tokens_of(allowed: int) -> list[int]:
+    """Return the tokens of a set of bits."""
+    return [t for t in range(allowed.bit_length()) if allowed >> t & 1]
+
+
+def read_tokens(entry: Entry, runs: Runs, most: int) -> int:
+    """Return inclusive ranges within {0 … most} as bits; they are in order, with gaps between them."""
+    edges = [-2, *(number - (i % 2 == 0) for i, number in enumerate(runs)), most + 1]
+    valid = len(runs) % 2 == 0 and all(low < high for low, high in pairwise(edges))
+    need(valid, entry, "no set of tokens up to", most, "in order:", runs)
     return sum((2 << high) - (1 << low) for low, high in zip(runs[::2], runs[1::2], strict=True))
 
 
-def _check_box(entry: Entry, box: Box, k: int) -> None:
-    m, sets = entry.m, box.positions
-    valid = len(sets) == k - 1 and all(runs and _is_runs(runs, m) for runs in sets)
-    _need(valid, entry, "range", "not", k - 1, "sets of tokens up to m:", sets)
-    free = entry.q == m or (m, m) in sets
-    _need(box.contains_max or free, entry, "range", "a box needs contains_max or a position that is m")
-    _need(_product(box, m) > 0, entry, "range", "a box without sequences")
-    allowed = [frozenset(members(runs)) for runs in sets] if box.exceptions else []
-    for exception in box.exceptions:
-        inside = len(exception) == k - 1 and all(map(frozenset.__contains__, allowed, exception))
-        inside = inside and (m in exception or not box.contains_max)
-        _need(inside, entry, "range", "exception not in its box:", exception)
-    for one, two in pairwise(box.exceptions):
-        _need(one < two, entry, "range", "exceptions out of order:", one, two)
+def _size(part: Part, m: int) -> int:
+    """Return the number of sequences, exceptions included, from how many there are with each number of m."""
+    ways = [1]
+    for allowed in part.sets:
+        holds, others = allowed >> m, (allowed & ~(1 << m)).bit_count()
+        ways = [others * a + holds * b for a, b in zip([*ways, 0], [0, *ways], strict=True)]
+    return sum(ways[part.least : part.most + 1])
 
 
-def _check_boxes_disjoint(entry: Entry, k: int) -> None:
-    """Find for every box, as the bits of an integer, the boxes whose sets meet its own in every position.
+def _meet(one: Part, two: Part, m: int) -> bool:
+    """Whether they share a sequence: a common token everywhere, and m so often that both have it so.
 
-    In each position a box meets those that allow one of its tokens. Boxes that meet everywhere share a
-    sequence, unless one of them asks for an m somewhere and no position has it in both.
+    Where m is one of several common tokens it is there or not, so every number between is possible.
     """
-    boxes, m = entry.boxes, entry.m
-    if len(boxes) < 2:
-        return
-    meeting = [(1 << len(boxes)) - 1 - (1 << i) for i in range(len(boxes))]  # so far: all but itself
-    sharing_max = [0] * len(boxes)
-    asking = sum(1 << i for i, box in enumerate(boxes) if box.contains_max)
-    for p in range(k - 1):
-        allowing: dict[int, int] = defaultdict(int)  # by token
-        for i, box in enumerate(boxes):
-            for t in members(box.positions[p]):
-                allowing[t] |= 1 << i
-        for i, box in enumerate(boxes):
-            meeting[i] &= reduce(or_, (allowing[t] for t in members(box.positions[p])))
-            sharing_max[i] |= allowing[m] if box.positions[p][-1] == m else 0
-    for i, box in enumerate(boxes):
-        free = 0 if box.contains_max else ~asking
-        apart = not meeting[i] & (sharing_max[i] | free)
-        _need(apart, entry, "overlap", box.positions, "meets another box")
+    common = [a & b for a, b in zip(one.sets, two.sets, strict=True)]
+    forced, possible = common.count(1 << m), sum(tokens >> m for tokens in common)
+    return all(common) and max(forced, one.least, two.least) <= min(possible, one.most, two.most)
 
 
-def _check_row(entry: Entry, row: Row) -> None:
-    def need(condition: bool, *where: object) -> None:
-        _need(condition, entry, "range", "x =", row.x, *where)
+def _check_rows(entry: Entry, vocab: int) -> None:
+    """Raise a `Finding` unless the rows are about wrong tokens, each in one row, and claim what can be."""
+    check: Callable[[Entry, Row], None] = check_tail
+    if entry.kind != "tails":
+        from certkit.kernel.further import KINDS
 
-    most, least = row.failing_at_most, row.failing_at_least
-    first, tail = row.numbers[0], len(row.numbers) == 1
-    need(0 <= least <= most, "failing between", least, most)
-    alone = not (tail or row.others or row.meet)
-    need(least == 0 or alone, "failing at least", least, "is for single tokens by counts")
-    need(first > 0 or (tail and first == 0), "a multiplier is >= 0, a width > 0, not", first)
-    need(all(k > 0 for k in row.meet[1:]), "meets by no multiple", *row.meet)
-    need(1 <= row.levels <= MAX_LEVELS, row.levels, "levels, not 1 to", MAX_LEVELS)
-    need(_is_runs(row.light, entry.m - 1), "no set of tokens below m:", row.light)
+        check = KINDS[entry.kind].check
+    covered: set[int] = set()  # tokens of earlier rows
+    last = -1
+    for row in entry.rows:
+        tokens = row.outputs
+        rising = all(a < b for a, b in pairwise((last, *tokens, vocab)))
+        new = rising and entry.m not in tokens and covered.isdisjoint(tokens)
+        need(new, entry, row.about, "is m, no token, out of order or there twice")
+        need(covered.issuperset(row.meet[:1]), entry, row.about, "meets no earlier row by", *row.meet)
+        least, most = row.failing_at_least, row.failing_at_most
+        need(0 <= least <= most, entry, row.about, "failing between", least, most)
+        check(entry, row)
+        covered.update(tokens)
+        last = max(tokens, default=-1) if entry.kind != "bounds" else -1  # bounds come in any order
+
+
+def check_tail(entry: Entry, row: Row) -> None:
+    """Raise a `Finding` unless the multiplier is at least 0 and the bound has at most 32 bits."""
+    most, (multiplier,) = row.failing_at_most, row.numbers
+    need(multiplier >= 0, entry, row.about, "a multiplier is >= 0, not", multiplier)
     digits = most.bit_length() - (most & -most).bit_length() + 1
-    need(digits <= 32 or not tail, "more than 32 bits in", most)
-
-
-def _is_runs(runs: Runs, most: int) -> bool:
-    """Whether these are inclusive ranges within {0 … most}, in order and with gaps between them."""
-    edges = [number - (i % 2 == 0) for i, number in enumerate(runs)]  # a − 1 < b < next a − 1 < next b …
-    rising = all(low < high for low, high in pairwise(edges))
-    return len(runs) % 2 == 0 and (not runs or (runs[0] >= 0 and runs[-1] <= most)) and rising
-
-
-def _product(box: Box, m: int) -> int:
-    """Return the number of sequences in a box, exceptions included."""
-    sizes = [_mask(runs).bit_count() for runs in box.positions]
-    without_m = math.prod(n - (runs[-1] == m) for n, runs in zip(sizes, box.positions, strict=True))
-    return math.prod(sizes) - (without_m if box.contains_max else 0)
-
-
-def _meet(box: Box, cell: Cell, m: int) -> bool:
-    """Whether a box and a cell share a sequence: m or an allowed token everywhere, an allowed one n times."""
-    holds_m = [runs[-1] == m for runs in box.positions]
-    allowed = [bool(_mask(runs) & _mask(cell.allowed)) for runs in box.positions]
-    possible = all(map(bool.__or__, holds_m, allowed)) and not (box.contains_max and cell.n == len(allowed))
-    return possible and holds_m.count(False) <= cell.n <= allowed.count(True)
-
-
-def _need(condition: bool, entry: Entry, rule: str, *where: object) -> None:
-    if not condition:
-        place = f"q={entry.q} m={entry.m}: {' '.join(map(str, where))}"
-        raise Finding("refuted", rule, place[:300])
+    need(digits <= 32, entry, row.about, "more than 32 bits in", most)

@@ -69,7 +69,7 @@ class Execution(Model):
         spread = [(k * (max(a) + max(b)) >> PAD_BITS) + 1 for a, b in both]  # K·PAD·γ·max B, by x
         self.eupu_error = [[v + more for v in row] for row, more in zip(direct, spread, strict=True)]
 
-    def gains(self, q: int, m: int, x: int, sign: int = 1) -> tuple[list[int], list[int]]:
+    def gains(self, q: int, m: int, x: int, sign: int = 1) -> tuple[list[fmpz], list[fmpz]]:
         """Return G and c with gain_p(t, x) + sign·(err_p[x] + err_p[m]) = G[t] + c[p]."""
         tokens, places = super().gains(q, m, x)
         by_token = zip(tokens, self.evou_error[x][: m + 1], self.evou_error[m][: m + 1], strict=True)
@@ -83,11 +83,9 @@ class Execution(Model):
         tokens = self._balls(self.token[q][: m + 1], self.token_error[q][: m + 1])
         return tokens, self._balls(self.place[q], self.place_error[q])
 
-    def _balls(self, scores: list[int], errors: list[int]) -> list[arb]:
+    def _balls(self, scores: list[fmpz], errors: list[fmpz]) -> list[arb]:
         most = max(scores) + max(errors)
-        radii = [
-            fmpz((error << 24) + error + most - score) for score, error in zip(scores, errors, strict=True)
-        ]
+        radii = [(error << 24) + error + most - score for score, error in zip(scores, errors, strict=True)]
         balls = [(radius * self.score_unit() + 33) * arb(2) ** -24 for radius in radii]  # 33 + 33 = 66
         if not all(ball < MAX_DOUBT for ball in balls):
             raise Finding("undecided", "float32", "the scores are so large that binary32 says nothing")
@@ -106,9 +104,9 @@ def _grown(a: Matrix, n: int) -> Matrix:
     return Matrix([[v * n * ((1 << 24) + n) for v in row] for row in a.rows], a.exponent + 48)
 
 
-def _reach(weights: Weights, side: int) -> int:
+def _reach(weights: Weights, side: int) -> fmpz:
     """Bound all numbers of an execution up to a factor of 8: sums of products, with W_E and W_pos twice."""
-    reach = 1
+    reach = fmpz(1)
     for name, (rows, exponent) in weights.matrices.items():
         # at least 1, with room for the terms of a sum
         size = (2 * side * max(abs(n) for row in rows for n in row) >> exponent) + 1

@@ -12,16 +12,13 @@ model is correct on a sequence of the class (q, m) exactly if Σ_p exp(score_p)�
 
 from __future__ import annotations
 
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from operator import add, sub
 
-from flint import arb, ctx, fmpz_mat
+from flint import arb, ctx, fmpz, fmpz_mat
 
 from certkit.kernel.reader import refuse
-from certkit.kernel.verdict import Finding
 from certkit.kernel.weights import Matrix, Weights
-
-LARGEST = arb(2) ** (1 << 20)
 
 
 class Model:
@@ -47,7 +44,7 @@ class Model:
         paths = product(w["W_E"], out), product(w["W_pos"], out), product(query, w["W_U"])
         (self.evou, self.pvou, self.eupu), self.exponent = align(*map(turned, paths))
 
-    def gains(self, q: int, m: int, x: int, sign: int = 1) -> tuple[list[int], list[int]]:
+    def gains(self, q: int, m: int, x: int, sign: int = 1) -> tuple[list[fmpz], list[fmpz]]:
         """Return exact lists G (by token ≤ m) and c (by position) with gain_p(t, x) = G[t] + c[p].
 
         Where gains are only bounded, as in executions, these are the most (`sign` 1) or the least (−1).
@@ -74,8 +71,7 @@ def queries(w: dict[str, Matrix]) -> Matrix:
 
 def product(a: Matrix, b: Matrix) -> Matrix:
     """Return the exact product."""
-    rows = (fmpz_mat(a.rows) * fmpz_mat(b.rows)).tolist()
-    return Matrix([[int(number) for number in row] for row in rows], a.exponent + b.exponent)
+    return Matrix((fmpz_mat(a.rows) * fmpz_mat(b.rows)).tolist(), a.exponent + b.exponent)
 
 
 def turned(a: Matrix) -> Matrix:
@@ -83,7 +79,7 @@ def turned(a: Matrix) -> Matrix:
     return Matrix([list(column) for column in zip(*a.rows, strict=True)], a.exponent)
 
 
-def align(*matrices: Matrix) -> tuple[list[list[list[int]]], int]:
+def align(*matrices: Matrix) -> tuple[list[list[list[fmpz]]], int]:
     """Return the rows of all matrices over one common exponent, and that exponent."""
     exponent = max(a.exponent for a in matrices)
     return [[[n << exponent - a.exponent for n in row] for row in a.rows] for a in matrices], exponent
@@ -97,35 +93,17 @@ class Attention:
 
     def __init__(self, model: Model, q: int, m: int, bits: int) -> None:
         ctx.prec = bits  # every precision is sound; more makes the balls smaller
-        self.bits, self.unit = bits, model.score_unit()
+        self.unit = model.score_unit()
         tokens, places = model.token[q][: m + 1], model.place[q]
         self.top = max(tokens) + max(places)
         by_token, by_place = model.doubts(q, m)
         self.token = _exponentials(tokens, self.unit, by_token)
         self.place = _exponentials(places, self.unit, by_place)
 
-    @cached_property
-    def ends(self) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-        """Integers ``low ≤ weight·2^bits ≤ high`` of each token and of each position."""
-        unit = arb(2) ** self.bits
-        by_token, by_place = (
-            [(-ceiling(-(ball * unit).lower()), ceiling((ball * unit).upper())) for ball in balls]
-            for balls in (self.token, self.place)
-        )
-        return by_token, by_place
 
-
-def _exponentials(scores: list[int], unit: arb, doubts: list[arb]) -> list[arb]:
+def _exponentials(scores: list[fmpz], unit: arb, doubts: list[arb]) -> list[arb]:
     most = max(scores)
     return [((s - most) * unit + doubt).exp() for s, doubt in zip(scores, doubts, strict=True)]
-
-
-def ceiling(end: arb) -> int:
-    """Return the least integer that is not below a dyadic (the end of a ball)."""
-    if not abs(end) < LARGEST:
-        raise Finding("undecided", "precision", "a number is too large for the auditor's arithmetic")
-    mantissa, exponent = map(int, end.man_exp())
-    return mantissa << exponent if exponent >= 0 else -(-mantissa >> -exponent)
 
 
 attention = lru_cache(maxsize=16)(Attention)

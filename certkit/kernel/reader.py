@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from certkit.kernel.verdict import Finding
+from certkit.kernel.verdict import WIDE, Finding
 
 MAX_BYTES = 1 << 28
 MAX_VALUES = 1 << 25  # each takes up to 150 bytes of memory while it is read
-_WIDE = 1 << 53
 
 Runs = tuple[int, ...]
 
@@ -36,21 +36,25 @@ class Box(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What a tail ``(multiplier,)`` or count ``(width, offset)`` claims of one wrong token.
+    """What a tail ``(multiplier,)``, count or bound ``(width, offset)`` claims of some wrong tokens.
 
-    A bound is a count that may be about `others` too, and may leave out what fails for an earlier token y by
-    ``k/64`` of its terms, if `meet` is (y, k). In a pool, x is m and stands for every other token: a tail of
-    each of them, with the best of so many `levels` of the multiplier, and the tokens `light` taken together.
+    A bound may leave out what fails for an earlier token y by ``k/64`` of its terms, if `meet` is (y, k). A
+    pool names no token and is a tail for each of them, with the best of so many `levels` of the multiplier,
+    and the tokens `light` taken together.
     """
 
-    x: int
+    outputs: tuple[int, ...]
     numbers: tuple[float, ...]
     failing_at_most: int
-    failing_at_least: int
-    others: tuple[int, ...] = ()
+    failing_at_least: int = 0
     meet: tuple[int, ...] = ()
     light: Runs = ()
     levels: int = 1
+
+    @property
+    def about(self) -> str:
+        """The tokens, as messages name them."""
+        return f"x={','.join(map(str, self.outputs)) or 'any'}"
 
 
 class Entry(NamedTuple):
@@ -65,17 +69,10 @@ class Entry(NamedTuple):
     rows: tuple[Row, ...] = ()
 
 
-class Task(NamedTuple):
-    """The right logit for a sequence is ``labels[t]``, t being its token that comes last in `order`."""
-
-    order: tuple[int, ...]
-    labels: tuple[int, ...]
-
-
 class Statement(NamedTuple):
-    """The claim; max-of-k is the task None."""
+    """The claim."""
 
-    task: Task | None
+    task: Any
     k: int
     vocab: int
     semantics: str
@@ -85,39 +82,9 @@ class Statement(NamedTuple):
     total: int
 
 
-class Wide:
-    """Shape: an integer, spelled as a decimal string exactly if it is beyond 2⁵³."""
-
-
-class Dyadic:
-    """Shape: a finite float as ``float.hex`` spells it, without trailing zeros after the point."""
-
-
-class Maybe(NamedTuple):
-    """Shape: null or the shape within."""
-
-    shape: Any
-
-
-# The shape of the file: a type for exactly that type (bool is not int), {…} for exactly these fields, [s] for
-# a list of s, (s, …) for a list of that length, object for anything.
-_TAILS = {"q": int, "m": int, "tails": {"shift": Dyadic, "rows": [(int, Dyadic, Wide)]}}
-_LADDER = {"light": [int], "multiplier": Dyadic, "levels": int}
-_POOL = {"q": int, "m": int, "pool": {"shift": Dyadic, **_LADDER, "failing_at_most": Wide}}
-_COUNTS = {"q": int, "m": int, "counts": {"shift": Dyadic, "rows": [(int, Dyadic, Dyadic, Wide, Wide)]}}
-_BOUND = ([int], [int], Dyadic, Dyadic, Wide, Wide)
-_BOUNDS = {"q": int, "m": int, "bounds": {"shift": Dyadic, "rows": [_BOUND]}}
-_BOX = {"positions": [[int]], "contains_max": bool, "exceptions": [[int]]}
-_SETS = {"q": int, "m": int, "sets": {"cells": [{"n": int, "allowed": [int]}], "boxes": [_BOX]}}
-_CLAIM = {"correct_at_least": Wide, "correct_at_most": Maybe(Wide), "total": Wide}
-_STATEMENT = _CLAIM | {"task": object, "k": int, "vocab": int, "semantics": str, "model": str}
-_PROOF = {"strategy": str, "version": int, "parameters": dict, "witness": object, "content": [object]}
-_FILE = {"digest": str, "file_digest": str, "statement": _STATEMENT, "proof": _PROOF, "remarks": dict}
-
-
 def refuse(rule: str, where: str) -> NoReturn:
     """End the audit: the file is not what the format says."""
-    raise Finding("refused", rule, where[:300])
+    raise Finding("refused", rule, where)
 
 
 def read_bounded(path: str, limit: int) -> bytes:
@@ -137,28 +104,58 @@ def parse_json(data: bytes, what: str) -> Any:
         fields = dict(pairs)
         return fields if len(fields) == len(pairs) else refuse("json", f"{what}: a field is there twice")
 
-    def no_float(text: str) -> NoReturn:
-        refuse("json", f"{what}: {text[:40]} is neither an integer nor a string")
+    def number(text: str) -> int:
+        small = len(text) <= 17 and text.lstrip("-").isdigit() and abs(int(text)) <= WIDE
+        return int(text) if small else refuse("json", f"{what}: {text[:17]} is no integer up to 2^53")
 
-    def short_int(text: str) -> int:
-        number = int(text) if len(text) <= 17 else _WIDE + 1
-        return number if abs(number) <= _WIDE else refuse("json", f"{what}: {text[:17]}… is beyond 2^53")
-
-    hooks: dict[str, Any] = {"parse_float": no_float, "parse_constant": no_float, "parse_int": short_int}
+    hooks: dict[str, Any] = dict.fromkeys(("parse_float", "parse_constant", "parse_int"), number)
     try:
         return json.loads(data.decode(), object_pairs_hook=unique, **hooks)
-    except (UnicodeDecodeError, json.JSONDecodeError):
+    except ValueError:
         refuse("json", f"{what} is not JSON")
-    except RecursionError:
-        refuse("json", f"{what} is nested too deeply")
 
 
 def canonical(value: Any) -> bytes:
     """Return the one spelling of a JSON value."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+
+
+def wide(value: Any, name: str) -> int:
+    """Shape: an integer, spelled as a decimal string exactly if it is beyond 2⁵³."""
+    if type(value) is int:
+        return value
+    if type(value) is str and len(value) <= 4000 and value.isascii() and value.isdigit():
+        number = int(value)
+        if number > WIDE and str(number) == value:
+            return number
+    refuse("schema", f"{name} must be an integer, as a string exactly if it is beyond 2^53")
+
+
+def maybe_wide(value: Any, name: str) -> int | None:
+    """Shape: null or such an integer."""
+    return None if value is None else wide(value, name)
+
+
+def dyadic(value: Any, name: str) -> float:
+    """Shape: a finite float as ``float.hex`` spells it, without trailing zeros after the point."""
     try:
-        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
-    except RecursionError:
-        refuse("json", "the certificate is nested too deeply")
+        number = float.fromhex(value[:40] if type(value) is str else "")
+    except (ValueError, OverflowError):
+        refuse("schema", f"{name} must be a dyadic such as 0x1.8p+3")
+    if value != re.sub("(?<=[^.])0+p", "p", number.hex()) or value in ("-0x0.0p+0", "inf", "-inf", "nan"):
+        refuse("schema", f"{name} is not in canonical form")
+    return number
+
+
+# The shape of the file: a type for exactly that type (bool is not int), {…} for exactly these fields, [s] for
+# a list of s, (s, …) for a list of that length, object for anything, or a function that reads the value.
+_BOX = {"positions": [[int]], "contains_max": bool, "exceptions": [[int]]}
+_SETS = {"q": int, "m": int, "sets": {"cells": [{"n": int, "allowed": [int]}], "boxes": [_BOX]}}
+_TAILS = {"q": int, "m": int, "tails": {"shift": dyadic, "rows": [(int, dyadic, wide)]}}
+_CLAIM = {"correct_at_least": wide, "correct_at_most": maybe_wide, "total": wide}
+_STATEMENT = _CLAIM | {"task": object, "k": int, "vocab": int, "semantics": str, "model": str}
+_PROOF = {"strategy": str, "version": int, "parameters": dict, "witness": object, "content": [object]}
+_FILE = {"digest": str, "file_digest": str, "statement": _STATEMENT, "proof": _PROOF, "remarks": dict}
 
 
 def read_certificate(path: str) -> tuple[Statement, tuple[Entry, ...]]:
@@ -182,51 +179,26 @@ def read_certificate(path: str) -> tuple[Statement, tuple[Entry, ...]]:
     fields = shaped(whole, _FILE | {"certkit": int}, "certificate")
     if not fields["proof"]["strategy"] or fields["proof"]["version"] < 1:
         refuse("schema", "a strategy has a name and a version of at least 1")
-    statement = fields["statement"] | {"task": _task(fields["statement"]["task"])}
     content = enumerate(fields["proof"]["content"])
-    return Statement(**statement), tuple(_entry(value, f"content[{i}]") for i, value in content)
-
-
-def _task(value: Any) -> Task | None:
-    if value == "max-of-k":
-        return None
-    if type(value) is str:
-        refuse("task", f"task {value[:40]!r} is unknown to this auditor")
-    return Task(**shaped(value, {"order": [int], "labels": [int]}, "task"))
+    return Statement(**fields["statement"]), tuple(_entry(value, f"content[{i}]") for i, value in content)
 
 
 def _entry(value: Any, name: str) -> Entry:
-    shapes = {"sets": _SETS, "tails": _TAILS, "pool": _POOL, "counts": _COUNTS, "bounds": _BOUNDS}
-    kind = next((kind for kind in shapes if isinstance(value, dict) and kind in value), "sets")
-    fields = shaped(value, shapes[kind], name)
-    entry, inner = Entry(fields["q"], fields["m"], kind), fields[kind]
-    if kind == "sets":
-        cells = tuple(Cell(**cell) for cell in inner["cells"])
-        return entry._replace(cells=cells, boxes=tuple(Box(**box) for box in inner["boxes"]))
-    if kind == "pool":
-        row = Row(entry.m, (inner["multiplier"],), inner["failing_at_most"], 0)
-        row = row._replace(light=inner["light"], levels=inner["levels"])
-        return entry._replace(shift=inner["shift"], rows=(row,))
-    return entry._replace(shift=inner["shift"], rows=tuple(_row(name, kind, *row) for row in inner["rows"]))
+    if type(value) is dict and "sets" in value:
+        q, m, sets = shaped(value, _SETS, name).values()
+        cells, boxes = (Cell(**cell) for cell in sets["cells"]), (Box(**box) for box in sets["boxes"])
+        return Entry(q, m, "sets", tuple(cells), tuple(boxes))
+    if type(value) is dict and "tails" in value:
+        q, m, tails = shaped(value, _TAILS, name).values()
+        rows = (Row((x,), (multiplier,), most) for x, multiplier, most in tails["rows"])
+        return Entry(q, m, "tails", shift=tails["shift"], rows=tuple(rows))
+    from certkit.kernel.further import read_entry
 
-
-def _row(name: str, kind: str, *row: Any) -> Row:
-    if kind == "tails":
-        x, multiplier, most = row
-        return Row(x, (multiplier,), most, 0)
-    if kind == "counts":
-        x, width, offset, most, least = row
-        return Row(x, (width, offset), most, least)
-    tokens, meet, width, offset, most, least = row
-    if not tokens or len(meet) not in (0, 2):
-        refuse("schema", f"{name}: a bound is about tokens, and meets one or none by a multiple")
-    return Row(tokens[0], (width, offset), most, least, tokens[1:], meet)
+    return read_entry(value, name)
 
 
 def shaped(value: Any, shape: Any, name: str) -> Any:
     """Return the value with lists as tuples and numbers decoded, if it has the shape."""
-    if isinstance(shape, Maybe):
-        return None if value is None else shaped(value, shape.shape, name)
     if isinstance(shape, dict):
         if type(value) is not dict or value.keys() != shape.keys():
             refuse("schema", f"{name} must be an object with the fields {sorted(shape)}")
@@ -237,30 +209,6 @@ def shaped(value: Any, shape: Any, name: str) -> Any:
             refuse("schema", f"{name} must be a list" + f" of {len(shape)}" * isinstance(shape, tuple))
         parts = enumerate(zip(value, inner, strict=True))
         return tuple(shaped(item, part, f"{name}[{i}]") for i, (item, part) in parts)
-    if shape is Wide:
-        return _wide(value, name)
-    if shape is Dyadic:
-        return _dyadic(value, name)
+    if not isinstance(shape, type):
+        return shape(value, name)
     return value if shape in (type(value), object) else refuse("schema", f"{name} must be {shape.__name__}")
-
-
-def _wide(value: Any, name: str) -> int:
-    if type(value) is int:
-        return value
-    if type(value) is str and len(value) <= 4000 and value.isascii() and value.isdigit():
-        number = int(value)
-        if number > _WIDE and str(number) == value:
-            return number
-    refuse("schema", f"{name} must be an integer, as a string exactly if it is beyond 2^53")
-
-
-def _dyadic(value: Any, name: str) -> float:
-    try:
-        number = float.fromhex(value[:40] if type(value) is str else "")
-        mantissa, exponent = number.hex().split("p")
-    except (ValueError, OverflowError):
-        refuse("schema", f"{name} must be a dyadic such as 0x1.8p+3")
-    head, tail = mantissa.split(".")
-    if value != f"{head}.{tail.rstrip('0') or '0'}p{exponent}" or value == "-0x0.0p+0":
-        refuse("schema", f"{name} is not in canonical form")
-    return number

@@ -8,15 +8,17 @@ sum is exact but for the width of the enclosures and the upward rounding of sums
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import pairwise
 from typing import NoReturn
 
 from flint import arb, ctx, fmpz
 
-from certkit.kernel.counting import members
+from certkit.kernel.counting import Part, tokens_of
 from certkit.kernel.model import Model, attention
-from certkit.kernel.reader import Box, Cell, Entry
+from certkit.kernel.reader import Entry
 from certkit.kernel.verdict import Finding
 
 #: Working precisions in bits. Any of them is sound; more of them make the enclosures narrower.
@@ -40,7 +42,7 @@ def enclose(
     table = []
     for p, at_place in enumerate(weight.place):
         gains = [max(tokens[t] + places[p] for tokens, places in views) for t in chosen]
-        table.append([weight.token[t] * at_place * fmpz(g) for t, g in zip(chosen, gains, strict=True)])
+        table.append([weight.token[t] * at_place * g for t, g in zip(chosen, gains, strict=True)])
     return table
 
 
@@ -58,68 +60,53 @@ class Terms:
 
 
 def plainly_correct(model: Model, entry: Entry, x: int) -> bool:
-    """Whether a quick bound in integers shows that no sequence of the class fails for x.
+    """Whether a quick bound shows that no sequence of the class fails for x.
 
     Every position gets the largest c[p], and every non-query position the best token; if q < m, the one that
     loses least by it holds m. True is a proof, False says nothing.
     """
     tokens, places = model.gains(entry.q, entry.m, x)
-    by_token, by_place = attention(model, entry.q, entry.m, PRECISIONS[0]).ends
-    most = max(places)
-    gains = [gain + most for gain in tokens]  # not below the gain of the token at any position
-    # a positive number is largest times the high end of its weight, a negative one times the low end
-    values = [g * (high if g > 0 else low) for g, (low, high) in zip(gains, by_token, strict=True)]
-    best, at_max, query = (
-        [value * (high if value > 0 else low) for low, high in by_place]
-        for value in (max(values), values[entry.m], values[entry.q])
-    )
-    total = sum(best[:-1]) + query[-1]
+    weight, most = attention(model, entry.q, entry.m, PRECISIONS[0]), max(places)
+    ctx.prec = PRECISIONS[0]
+    values = [(w * (gain + most)).upper() for w, gain in zip(weight.token, tokens, strict=True)]
+    *others, last = weight.place
+    best, at_max, query = max(values), values[entry.m], values[entry.q]
+    total = sum((best * place for place in others), query * last)
     if entry.q < entry.m:
-        total += max(held - free for held, free in zip(at_max[:-1], best[:-1], strict=True))
-    return total < 0
+        total += max(((at_max - best) * place).upper() for place in others)
+    return bool(total < 0)
 
 
-def open_members(view: Terms, entry: Entry, part: Cell | Box) -> Iterator[Tokens]:
+def open_members(view: Terms, entry: Entry, part: Part) -> Iterator[Tokens]:
     """Yield each member of a cell or box whose upper sum is not below 0: a search that enters no dead end.
 
-    Positions are filled from the left; `need` says how many of those left must hold m: exactly so many in a
-    cell, at least so many in a box. `most[i][need]` is the most that the last i positions can add. Nothing
-    but `need` couples them, so it is attained: a branch is entered exactly if such a member lies behind it,
-    and the work is proportional to the members found. Only terms of one sequence are ever added, so a large
-    term that is not in it costs no digits.
+    Positions are filled from the left. `after[i][n]` is the most that the last i positions can add if n of
+    those before them hold m. Nothing but this number couples them, so it is attained: a branch is entered
+    exactly if such a member lies behind it, and the work is proportional to the members found. Only terms of
+    one sequence are ever added, so a large term that is not in it costs no digits.
     """
-    m, rows, count = entry.m, view.high, len(view.high) - 1
-    exact = isinstance(part, Cell)
-    if isinstance(part, Cell):
-        need, sets = count - part.n, [[*members(part.allowed), m]] * count
-    else:
-        need, sets = int(part.contains_max), [list(members(runs)) for runs in part.positions]
-
-    def after_m(need: int) -> int | None:
-        return need - 1 if need > 0 else None if exact else 0  # None: one m too many
-
-    most = [[arb(0)] + [NEVER] * need]
+    m, rows, count = entry.m, view.high, len(part.sets)
+    sets = [tokens_of(allowed) for allowed in part.sets]
+    after = [[arb(0) if part.least <= n <= part.most else NEVER for n in range(count + 1)]]
     for row, tokens in zip(rows[-2::-1], reversed(sets), strict=True):
-        best = max((row[t] for t in tokens if t != m), default=NEVER)
-        at_max = row[m] if tokens[-1] == m else NEVER
-        held = [NEVER if (i := after_m(n)) is None else most[-1][i] for n in range(need + 1)]
-        pairs = zip(most[-1], held, strict=True)
-        most.append([max((best + a).upper(), (at_max + b).upper()) for a, b in pairs])
+        free = max((row[t] for t in tokens if t != m), default=NEVER)
+        held = row[m] if m in tokens else NEVER
+        after.append([max((free + a).upper(), (held + b).upper()) for a, b in pairwise(after[-1])])
     query = rows[-1][entry.q]
-    if query + most[-1][need] < 0:
+    if query + after[count][0] < 0:
         return
     ranked = [sorted(tokens, key=row.__getitem__) for row, tokens in zip(rows, sets, strict=False)]
-    stack: list[tuple[Tokens, int, arb]] = [((), need, query)]
+    stack: list[tuple[Tokens, int, arb]] = [((), 0, query)]
     while stack:
-        prefix, need, total = stack.pop()
-        if len(prefix) == count:
+        prefix, held_m, total = stack.pop()
+        p = len(prefix)
+        if p == count:
             yield prefix
             continue
-        p = len(prefix)
         for t in ranked[p]:
-            left = need if t != m else after_m(need)
-            if left is not None and not total + rows[p][t] + most[count - 1 - p][left] < 0:
-                stack.append(((*prefix, t), left, total + rows[p][t]))
+            n, reached = held_m + (t == m), total + rows[p][t]
+            if not reached + after[count - 1 - p][n] < 0:
+                stack.append(((*prefix, t), n, reached))
 
 
 def fails(model: Model, view: Terms, entry: Entry, sequence: Tokens, x: int) -> bool:
@@ -134,17 +121,18 @@ def fails(model: Model, view: Terms, entry: Entry, sequence: Tokens, x: int) -> 
     if model.executed:
         return False
     tokens, places = model.gains(entry.q, entry.m, x)
-    by_score: dict[int, int] = {}
+    by_score = defaultdict[fmpz, fmpz](fmpz)  # the sum of the gains of each score
     for p, t in enumerate(whole):
         score = model.token[entry.q][t] + model.place[entry.q][p]
-        by_score[score] = by_score.get(score, 0) + tokens[t] + places[p]
+        by_score[score] += tokens[t] + places[p]
     return not any(by_score.values())
 
 
 def never_fails(model: Model, entry: Entry, x: int) -> int:
     """Check that no sequence of the class fails for x, and return the precision that was needed."""
-    whole = Box(((0, entry.m),) * (model.k - 1), entry.q < entry.m, ())
-    rule = SetRule(model, entry._replace(boxes=(whole,)), confirm=False)
+    others = model.k - 1
+    whole = Part("box", (), ((2 << entry.m) - 1,) * others, int(entry.q < entry.m), others)
+    rule = SetRule(model, entry, [whole], confirm=False)
     rule.check_token(x)
     return rule.bits
 
@@ -152,14 +140,14 @@ def never_fails(model: Model, entry: Entry, x: int) -> int:
 class SetRule:
     """Decides the cells and boxes of one class; with `confirm`, also that every exception fails."""
 
-    def __init__(self, model: Model, entry: Entry, confirm: bool) -> None:
-        self.model, self.entry, self.bits = model, entry, PRECISIONS[0]
-        self.excepted = frozenset(e for box in entry.boxes for e in box.exceptions)  # boxes are disjoint
+    def __init__(self, model: Model, entry: Entry, parts: list[Part], confirm: bool) -> None:
+        self.model, self.entry, self.parts, self.bits = model, entry, parts, PRECISIONS[0]
+        self.excepted = frozenset(e for part in parts for e in part.exceptions)  # the parts are disjoint
         self.unconfirmed = set(self.excepted) if confirm else set()
         self.doubtful: set[Tokens] = set()
 
-    def check(self) -> None:
-        """Raise a `Finding` unless every sequence of every cell and box is correct."""
+    def check(self) -> int:
+        """Raise a `Finding` unless every sequence of the parts is correct; return the precision needed."""
         for x in range(self.model.vocab):
             if x != self.entry.m:
                 self.check_token(x)
@@ -167,46 +155,40 @@ class SetRule:
             self._end("refuted", "exception", f"exception {exception} is correct")
         for exception in sorted(self.unconfirmed):
             self._end("undecided", "exception", f"exception {exception} may be correct")
+        return self.bits
 
     def check_token(self, x: int) -> None:
         """Raise a `Finding` unless no sequence of the cells and boxes fails for x."""
         if plainly_correct(self.model, self.entry, x):
             return
-        parts: list[Cell | Box] = [*self.entry.cells, *self.entry.boxes]
         for bits in PRECISIONS:
-            view = Terms(self.model, self.entry, x, bits)
             self.bits = max(self.bits, bits)
-            found = [(part, set(self._doubts(view, part, x))) for part in parts]
-            parts = [part for part, doubts in found if doubts]
-            if not parts:
+            doubts = list(self._doubts(Terms(self.model, self.entry, x, bits), x))
+            if not doubts:
                 return
-        for part, doubts in found:
-            if doubts <= self.excepted:  # another x may confirm them
-                self.doubtful |= doubts
-            else:
-                self._end("undecided", _rule(part), f"{part}, x={x}")
+        for part, sequence in doubts:
+            if sequence not in self.excepted:
+                self._end("undecided", part.name, f"{part}, x={x}")
+            self.doubtful.add(sequence)  # another x may confirm it
 
-    def _doubts(self, view: Terms, part: Cell | Box, x: int) -> Iterator[Tokens]:
-        """Yield exceptions still to be confirmed that may fail for x, and one certified sequence that may.
+    def _doubts(self, view: Terms, x: int) -> Iterator[tuple[Part, Tokens]]:
+        """Yield exceptions still to be confirmed that may fail for x, and of each part one more that may.
 
         Raise a `Finding` if a certified sequence does fail.
         """
-        for sequence in open_members(view, self.entry, part):
-            certified = sequence not in self.excepted
-            if not certified and sequence not in self.unconfirmed:
-                continue
-            if not fails(self.model, view, self.entry, sequence, x):
-                yield sequence
-            elif certified:
-                self._end("refuted", _rule(part), f"x={x} is not beaten", (*sequence, self.entry.q))
-            else:
-                self.unconfirmed.remove(sequence)
-            if certified:
-                return
+        for part in self.parts:
+            for sequence in open_members(view, self.entry, part):
+                certified = sequence not in self.excepted
+                if not certified and sequence not in self.unconfirmed:
+                    continue
+                if not fails(self.model, view, self.entry, sequence, x):
+                    yield part, sequence
+                elif certified:
+                    self._end("refuted", part.name, f"x={x} is not beaten", (*sequence, self.entry.q))
+                else:
+                    self.unconfirmed.remove(sequence)
+                if certified:
+                    break
 
     def _end(self, verdict: str, rule: str, where: str, sequence: Tokens | None = None) -> NoReturn:
         raise Finding(verdict, rule, f"q={self.entry.q} m={self.entry.m}: {where}", sequence)
-
-
-def _rule(part: Cell | Box) -> str:
-    return "cell" if isinstance(part, Cell) else "box"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 #: Exit code of each verdict.
 EXIT_CODES = {"verified": 0, "refuted": 1, "refused": 2, "undecided": 3, "sampled": 3}
+WIDE = 1 << 53  # integers beyond it are strings in JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +49,23 @@ class Verdict:
 
     def as_json(self) -> dict[str, object]:
         """The fields for one JSON line; integers above 2⁵³ as strings, no task if it is max-of-k."""
-        fields = asdict(self)
-        if self.task is None:
-            del fields["task"]
+        fields = {name: value for name, value in asdict(self).items() if name != "task" or value is not None}
         for name in ("audited_correct", "total"):
-            fields[name] = fields[name] if fields[name] <= 1 << 53 else str(fields[name])
+            fields[name] = fields[name] if fields[name] <= WIDE else str(fields[name])
         return fields
 
 
+@dataclass(eq=False)
 class Finding(Exception):
     """A certificate cannot be verified: the verdict, the rule that decided, the place, a counterexample."""
 
-    def __init__(
-        self, verdict: str, rule: str, where: str, counterexample: tuple[int, ...] | None = None
-    ) -> None:
-        super().__init__(verdict, rule, where, counterexample)  # all of it, so that it survives pickling
-        self.verdict, self.rule, self.where, self.counterexample = verdict, rule, where, counterexample
+    verdict: str
+    rule: str
+    where: str
+    counterexample: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        self.where = self.where[:300]
 
 
 @cache

@@ -10,7 +10,9 @@ import math
 import struct
 from typing import NamedTuple
 
-from certkit.kernel.reader import Task, parse_json, read_bounded, refuse, shaped
+from flint import fmpz
+
+from certkit.kernel.reader import parse_json, read_bounded, refuse, shaped
 
 MAX_BYTES = 1 << 28
 MAX_HEADER = 1 << 20
@@ -23,7 +25,7 @@ _TENSOR = {"dtype": str, "shape": (int, int), "data_offsets": (int, int)}
 class Matrix(NamedTuple):
     """Exact numbers ``rows[i][j] · 2^−exponent``."""
 
-    rows: list[list[int]]
+    rows: list[list[fmpz]]
     exponent: int
 
 
@@ -63,25 +65,6 @@ def read_weights(path: str) -> Weights:
     return Weights(matrices, digest.hexdigest())
 
 
-def renamed(weights: Weights, task: Task) -> Weights:
-    """Return the model of max-of-k that is right exactly where this one is right about the task.
-
-    Its token r is the token ``order[r]``, its logit r is that token's label. Rows of W_E and columns of W_U
-    change places, so every logit is computed as before, in exact and in rounded arithmetic alike.
-    """
-    order, labels = task
-    embed, unembed = weights.matrices["W_E"], weights.matrices["W_U"]
-    every = list(range(len(embed.rows)))
-    if not sorted(order) == sorted(labels) == every == list(range(len(unembed.rows[0]))):
-        refuse("task", f"order and labels must each hold every token below {len(every)} exactly once")
-    if [*order] == [*labels] == every:
-        refuse("task", "this task is spelled max-of-k")
-    tokens = [embed.rows[token] for token in order]
-    logits = [[row[labels[token]] for token in order] for row in unembed.rows]
-    changed = {"W_E": embed._replace(rows=tokens), "W_U": unembed._replace(rows=logits)}
-    return Weights(weights.matrices | changed, weights.sha256)
-
-
 def _decode(raw: bytes, dtype: str, width: int, name: str) -> Matrix:
     """Return the numbers of one tensor as integers over a common power of two."""
     if dtype == "BF16":  # the upper half of a float32
@@ -94,7 +77,7 @@ def _decode(raw: bytes, dtype: str, width: int, name: str) -> Matrix:
         refuse("model", f"tensor {name} is float64 and not exactly float32")
     ratios = [number.as_integer_ratio() for number in numbers]  # the denominators are powers of two
     exponent = max(bottom.bit_length() - 1 for _, bottom in ratios)
-    integers = [(top << exponent) // bottom for top, bottom in ratios]
+    integers = [fmpz((top << exponent) // bottom) for top, bottom in ratios]
     return Matrix([integers[i : i + width] for i in range(0, len(integers), width)], exponent)
 
 

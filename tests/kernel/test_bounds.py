@@ -19,14 +19,15 @@ from certkit.certificate import Bound, BoundContent
 from certkit.exact import Truth, truth_of
 from certkit.kernel import audit
 from certkit.kernel.audit import decide
+from certkit.kernel.bins import recount
 from certkit.kernel.model import Model as Auditor
 from certkit.kernel.reader import Entry, Row
-from certkit.kernel.rows import check_row, recount
 from certkit.kernel.verdict import Finding
 from certkit.kernel.weights import read_weights
 from certkit.testing.models import Kind, Sizes, tiny_weights
 from proofs.model import Model
 from tests.support.certs import certificate, document, saved, write
+from tests.support.rows import check_row
 
 SIZES = (Sizes(3, 3), Sizes(4, 3), Sizes(5, 2), Sizes(2, 4), Sizes(4, 1))
 MULTIPLES = (1, 17, 64, 500)
@@ -75,7 +76,7 @@ def random_rows(subject: Subject, q: int, m: int, rng: random.Random) -> list[Ro
         group, left = tuple(sorted(left[:size])), left[size:]
         meet = (rng.choice(done), rng.choice(MULTIPLES)) if done and rng.random() < 0.7 else ()
         bins = rng.choice([0.01, 0.3, 4.0]), rng.choice([0.0, 0.002, 0.1, -0.1])
-        rows.append(Row(group[0], bins, 1, 0, group[1:], meet))
+        rows.append(Row(group, bins, 1, 0, meet))
         done += group
     return rows
 
@@ -89,7 +90,7 @@ def bound_content(entry: Entry, rows: list[Row], most: list[int]) -> BoundConten
     bounds = []
     for row, n in zip(rows, most, strict=True):
         meet = (row.meet[0], row.meet[1]) if row.meet else None
-        bounds.append(Bound((row.x, *row.others), meet, *row.numbers, n, row.failing_at_least))
+        bounds.append(Bound(row.outputs, meet, *row.numbers, n, row.failing_at_least))
     return BoundContent(entry.q, entry.m, entry.shift, tuple(bounds))
 
 
@@ -97,7 +98,7 @@ def new_failures(subject: Subject, entry: Entry, rows: list[Row]) -> list[int]:
     """How many sequences of the class fail for an output of each row and for none of an earlier one."""
     left, found = subject.failing(entry.q, entry.m), []
     for row in rows:
-        group = {row.x, *row.others}
+        group = {*row.outputs}
         found.append(sum(bool(group & wrong) for wrong in left))
         left = [wrong for wrong in left if not group & wrong]
     return found
@@ -153,7 +154,7 @@ def test_absurd_meets_end_quickly_and_prove_nothing_false(
 ) -> None:
     subject = made(Kind.SKILLED, Sizes(4, 3), 6, tmp_path)
     for q, m in ((0, 3), (2, 3), (3, 3)):
-        first, row = Row(0, bins, 16, 0), Row(1, bins, 1, 0, (2,), (0, multiple))
+        first, row = Row((0,), bins, 16, 0), Row((1, 2), bins, 1, 0, (0, multiple))
         wrong = new_failures(subject, Entry(q, m, "bounds"), [first, row])[1]
         for most in {0, 1, max(0, wrong - 1), 2**31}:
             rows = first, row._replace(failing_at_most=most)
@@ -169,7 +170,7 @@ def test_an_output_that_fails_and_has_no_row_is_found(tmp_path: Path) -> None:
         for q, m in classes(subject):
             for x in frozenset[int]().union(*subject.failing(q, m)):
                 rest = tuple(y for y in range(4) if y not in (m, x))
-                rows = (Row(rest[0], (1.0, 100.0), 16, 0, rest[1:]),) if rest else ()
+                rows = (Row(rest, (1.0, 100.0), 16, 0),) if rest else ()
                 finding = decide(subject.auditor, Entry(q, m, "bounds", rows=rows), False).finding
                 assert finding is not None
                 assert (finding.verdict, finding.rule) == ("refuted", "box")

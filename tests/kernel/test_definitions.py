@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from flint import arb, ctx
 
+from certkit.kernel.bins import recount
 from certkit.kernel.model import Attention, Model
 from certkit.kernel.reader import Entry, Row
-from certkit.kernel.rows import recount, row_terms, tail_bounds
 from certkit.kernel.sets import Terms, enclose
+from certkit.kernel.tails import row_terms, tail_bounds
 from certkit.kernel.weights import read_weights
 from certkit.testing import models as shipped
 from proofs.model import Model as ProofModel
@@ -89,13 +90,13 @@ def test_bounds_are_those_of_the_definition(q: int, m: int, exact: Model) -> Non
     value = _values(exact, entry, (2,))
     sums = [value[0, a] + value[1, b] + value[2, q] for a, b in members]
     true = sum(((s / 2).exp() for s in sums), arb(0))
-    _, bound = tail_bounds(exact, entry, Row(2, (0.5,), 0, 0), 100)
+    _, bound = tail_bounds(exact, entry, Row((2,), (0.5,), 0, 0), 100)
     assert bound.overlaps(true)
     assert bound.rad() < true * arb(2) ** -80
     value = _values(exact, entry, (0, 2))
     for width, offset in ((0.25, 0.0), (0.03125, 0.0078125), (0.5, -0.125)):
         ctx.prec = 300
-        row = Row(0, (width, offset), 1, 1, (2,))
+        row = Row((0, 2), (width, offset), 1, 1)
         up = {at: _whole(((v - offset) / width).ceil()) for at, v in value.items()}
         down = {at: _whole(((v + offset) / width).floor()) for at, v in value.items()}
         needs = [_whole(((sign * 2 * offset - value[2, q]) / width).ceil()) for sign in (-1, 1)]
@@ -125,7 +126,7 @@ def test_a_meet_leaves_out_what_is_counted_and_fails_for_the_other(seed: int, tm
             counted = {(s, t) for s, t in members if a[0, s] + a[1, t] >= need}
             both = {(s, t) for s, t in members if least[0, s] + least[1, t] >= max(need, also)}
             assert both <= counted & fails
-            row = Row(x, (width, offset), 1, 0, (z,), (y, times))
+            row = Row((x, z), (width, offset), 1, 0, (y, times))
             for inward in (False, True):
                 assert recount(exact, entry, row, 100, inward) == (0, len(counted) - len(both))
             left_out.add(len(both))

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from certkit.failing import MAX_LEVELS, round_up_32
 from certkit.kernel.audit import decide
 from certkit.kernel.model import Model as KernelModel
+from certkit.kernel.pools import ladder, light_term, pool_bounds
 from certkit.kernel.reader import Entry, Row
-from certkit.kernel.rows import ladder, light_term, tail_bounds
+from certkit.kernel.tails import tail_bounds
 from certkit.kernel.weights import read_weights
 from certkit.runs import runs_from_tokens
 from tests.kernel.test_pieces import flat
@@ -50,7 +51,7 @@ def test_a_pool_is_what_its_definition_says_and_above_the_truth(
             row = case.row(light, multiplier, case.some_levels())
             defined = case.definition.bound(row)
             assert defined * (1 + NEAR) >= certain
-            least, ball = tail_bounds(case.kernel, case.entry, row, 200)
+            least, ball = pool_bounds(case.kernel, case.entry, row, 200)
             lower, upper = ends(ball)
             assert least == 0
             assert defined * (1 - NEAR) <= upper
@@ -80,7 +81,7 @@ def test_balls_hold_the_number_at_every_precision(kind: Kind, sizes: Sizes, seed
     row = case.row(light, multipliers(case)[1], case.rng.choice(LEVELS))
     defined = case.definition.bound(row)
     for bits in (4, 8, 20, 64, 100):
-        lower, upper = ends(tail_bounds(case.kernel, case.entry, row, bits)[1])
+        lower, upper = ends(pool_bounds(case.kernel, case.entry, row, bits)[1])
         assert lower <= defined * (1 + NEAR)
         assert defined * (1 - NEAR) <= upper
 
@@ -113,7 +114,7 @@ def test_without_light_tokens_no_multiplier_is_too_large() -> None:
     """Terms of 2^-900 under a multiplier of 2^900: nothing else is raised to that power."""
     model = flat([[-1, 0, 0], [-2, 0, 0], [-3, 0, 0]])
     entry = Entry(0, 2, "tails", shift=900 * math.log(2))
-    _, ball = tail_bounds(model, entry, Row(0, (2.0**900,), 0, 0), 64)
+    _, ball = tail_bounds(model, entry, Row((0,), (2.0**900,), 0, 0), 64)
     terms = [-1 - 1, -2 - 1, -3 - 1]  # of the token, and of the query's direct path
     sums = [terms[a] + terms[b] + terms[0] for a, b in product(range(3), repeat=2) if 2 in (a, b)]
     lower, upper = ends(ball)
@@ -177,6 +178,6 @@ def test_pools_of_extreme_models_are_above_the_truth(
     for (q, m), wrong in failing.items():
         light = runs_from_tokens([t for t in range(m) if rng.random() < 0.5])
         for multiplier in (0.0, 10.0 ** rng.uniform(-10, 10)):
-            row = Row(m, (multiplier,), wrong - 1, 0, light=light, levels=rng.choice(LEVELS))
+            row = Row((), (multiplier,), wrong - 1, 0, light=light, levels=rng.choice(LEVELS))
             shift = rng.choice([0.0, 1.0, 1e3, -1e3])
             assert decide(kernel, Entry(q, m, "pool", shift=shift, rows=(row,)), False).finding is not None

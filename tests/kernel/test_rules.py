@@ -5,24 +5,27 @@ from __future__ import annotations
 import pickle
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from flint import ctx
 
 from certkit.fileformat import encode
-from certkit.kernel import Verdict, audit, rows, sets
+from certkit.kernel import Verdict, audit, bins, sets, tails
 from certkit.kernel import __main__ as command
 from certkit.kernel.audit import Outcome, decide
+from certkit.kernel.bins import recount
 from certkit.kernel.model import Model
 from certkit.kernel.reader import Box, Cell, Entry, Row, Statement
-from certkit.kernel.rows import check_row, recount, tail_bounds
 from certkit.kernel.sets import PRECISIONS, never_fails
+from certkit.kernel.tails import tail_bounds
 from certkit.kernel.verdict import Finding
 from tests.kernel.test_pieces import flat, slanted
 from tests.kernel.test_truth import whole_content
 from tests.support.certs import certificate, document, saved, write
 from tests.support.models import Kind, Sizes, tiny_model
+from tests.support.rows import check_row
 
 AUDIT = import_module("certkit.kernel.audit")  # the function of this name hides it
 WRONG = [[1, -9, 0], [1, -9, 0], [9, -9, 0]]
@@ -53,9 +56,9 @@ def test_missing_rows_tell_the_precision_they_needed() -> None:
     assert never_fails(model, Entry(1, 2, "tails"), 0) == 256
     assert never_fails(model, Entry(1, 2, "tails"), 1) == 64
     assert decide(model, Entry(1, 2, "tails"), False) == Outcome(5, 256, None)
-    row = Row(0, (0.0,), 5, 0)
+    row = Row((0,), (0.0,), 5, 0)
     assert decide(model, Entry(1, 2, "tails", rows=(row,)), False) == Outcome(0, 64, None)
-    assert decide(model, Entry(1, 2, "bounds", rows=(row._replace(others=(1,)),)), False).bits == 64
+    assert decide(model, Entry(1, 2, "bounds", rows=(Row((0, 1), (1.0, 0.0), 5),)), False).bits == 64
 
 
 @pytest.mark.parametrize("part", [Cell(1, (1, 1)), Box(((2, 2), (1, 1)), False, ())])
@@ -67,7 +70,8 @@ def test_what_stays_open_is_undecided(part: Cell | Box, monkeypatch: pytest.Monk
     found = outcome.finding
     assert found is not None
     assert (outcome.correct, found.verdict, found.rule) == (0, "undecided", "cell" if entry.cells else "box")
-    assert found.where == f"q=1 m=2: {part}, x=0"
+    name = "cell (1, (1, 1))" if entry.cells else "box ((2, 2), (1, 1))"
+    assert found.where == f"q=1 m=2: {name}, x=0"
     assert found.counterexample is None
     assert outcome.bits == 64, "a class that is not proved needed no precision"
 
@@ -108,7 +112,9 @@ def test_exceptions_open_for_different_tokens_are_all_open(monkeypatch: pytest.M
     listed = ((1, 1), (1, 2))
     entry = Entry(2, 2, "sets", (), (Box(((0, 2), (0, 2)), False, listed),))
     monkeypatch.setattr(sets, "plainly_correct", lambda *_: False)
-    monkeypatch.setattr(sets.SetRule, "_doubts", lambda self, view, part, x: iter(listed[x : x + 1]))
+    monkeypatch.setattr(
+        sets.SetRule, "_doubts", lambda self, view, x: ((self.parts[0], e) for e in listed[x : x + 1])
+    )
     found = finding_of(flat(WRONG), entry, confirm=True)
     assert (found.verdict, found.where) == ("undecided", "q=2 m=2: exception (1, 1) may be correct")
 
@@ -120,72 +126,69 @@ def test_a_tail_needs_the_digits_of_its_count(monkeypatch: pytest.MonkeyPatch) -
     model = flat(WRONG, k=60)
     entry = Entry(2, 2, "tails", shift=0.0)
     multiplier = (2.0**-30,)
-    _, bound = tail_bounds(model, entry, Row(0, multiplier, 0, 0), 512)
+    _, bound = tail_bounds(model, entry, Row((0,), multiplier, 0, 0), 512)
     floor = bound.floor().unique_fmpz()
     assert floor is not None
     exact = int(floor)
     assert exact > 2**90
-    assert check_row(model, entry, Row(0, multiplier, exact, 0)) == 128
-    assert check_row(model, entry, Row(0, multiplier, 2 * exact, 0)) == 64
+    assert check_row(model, entry, Row((0,), multiplier, exact, 0)) == 128
+    assert check_row(model, entry, Row((0,), multiplier, 2 * exact, 0)) == 64
     for short in (exact - 1, exact // 2):
         with pytest.raises(Finding) as caught:
-            check_row(model, entry, Row(0, multiplier, short, 0))
+            check_row(model, entry, Row((0,), multiplier, short, 0))
         assert (caught.value.verdict, caught.value.rule) == ("refuted", "tail")
-        assert caught.value.where.startswith(f"q=2 m=2 x=0: failing between 0 and {short}, recounted 0 to [")
-    monkeypatch.setattr(rows, "PRECISIONS", (64,))
+        assert caught.value.where.startswith(f"q=2 m=2: x=0 failing between 0 and {short}, recounted 0 to [")
+    monkeypatch.setattr(tails, "PRECISIONS", (64,))
     with pytest.raises(Finding) as caught:
-        check_row(model, entry, Row(0, multiplier, exact, 0))
+        check_row(model, entry, Row((0,), multiplier, exact, 0))
     assert (caught.value.verdict, caught.value.rule) == ("undecided", "tail")
-    assert (
-        caught.value.where
-        == f"q=2 m=2 x=0: failing between 0 and {exact}, with 64 bits and at most 65536 bins"
-    )
+    assert caught.value.where == f"q=2 m=2: x=0 failing between 0 and {exact}, with 64 bits"
 
 
 def test_a_tail_that_is_a_whole_number_is_not_below_itself() -> None:
     """With multiplier 0 it is the number of sequences of the class, exactly."""
     model, entry = flat(WRONG), Entry(0, 2, "tails")
-    assert check_row(model, entry, Row(0, (0.0,), 5, 0)) == 64
+    assert check_row(model, entry, Row((0,), (0.0,), 5, 0)) == 64
     with pytest.raises(Finding) as caught:
-        check_row(model, entry, Row(0, (0.0,), 4, 0))
+        check_row(model, entry, Row((0,), (0.0,), 4, 0))
     assert caught.value.verdict == "refuted"
 
 
 def test_a_count_says_what_it_recounted(monkeypatch: pytest.MonkeyPatch) -> None:
     model = flat(WRONG)
     entry = Entry(0, 2, "counts")
-    row = Row(0, (1.0, 0.0), 5, 5)
+    row = Row((0,), (1.0, 0.0), 5, 5)
     assert recount(model, entry, row, 64) == (5, 5)
     assert check_row(model, entry, row) == 64
     for most, least, found in ((4, 0, 0), (6, 6, 5), (4, 4, 5)):  # from below only where it is claimed
         with pytest.raises(Finding) as caught:
-            check_row(model, entry, Row(0, (1.0, 0.0), most, least))
+            check_row(model, entry, Row((0,), (1.0, 0.0), most, least))
         assert (caught.value.verdict, caught.value.rule) == ("refuted", "count")
         assert (
-            caught.value.where == f"q=0 m=2 x=0: failing between {least} and {most}, recounted {found} to 5"
+            caught.value.where == f"q=0 m=2: x=0 failing between {least} and {most}, recounted {found} to 5"
         )
-    monkeypatch.setattr(rows, "MAX_BINS", 1)
+    monkeypatch.setattr(bins, "MAX_BINS", 1)
     with pytest.raises(Finding) as caught:
-        check_row(model, entry, Row(0, (2.0**-20, 0.0), 5, 5))
+        check_row(model, entry, Row((0,), (2.0**-20, 0.0), 5, 5))
     assert (caught.value.verdict, caught.value.rule) == ("undecided", "count")
-    assert caught.value.where == "q=0 m=2 x=0: failing between 5 and 5, with 4096 bits and at most 1 bins"
+    assert caught.value.where == "q=0 m=2: x=0 failing between 5 and 5, with 4096 bits"
 
 
 def test_a_count_takes_the_bits_it_needs() -> None:
     """Bins of width 1 for terms of 2^200: their sums are off by bins until there are bits enough."""
     entry = Entry(2, 2, "counts", shift=0.25)
-    assert recount(narrow(), entry, Row(0, (1.0, 0.0), 9, 1), 64) == (0, 9)
-    assert check_row(narrow(), entry, Row(0, (1.0, 0.0), 0, 0)) == 256
+    assert recount(narrow(), entry, Row((0,), (1.0, 0.0), 9, 1), 64) == (0, 9)
+    assert check_row(narrow(), entry, Row((0,), (1.0, 0.0), 0, 0)) == 256
 
 
 def test_bins_are_limited_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
     model = flat([[5, -9, 0], [0, -9, 0], [-7, -9, 0]])
-    entry, row = Entry(2, 2, "counts"), Row(0, (1.0, 0.0), 1, 1)
+    entry, row = Entry(2, 2, "counts"), Row((0,), (1.0, 0.0), 1, 1)
     model.eupu = [[0] * 3] * 3
     # the largest sum is 5 + 5 − 7: four bins, 0 to 3
-    monkeypatch.setattr(rows, "MAX_BINS", 4)
+    monkeypatch.setattr(bins, "MAX_BINS", 4)
     assert recount(model, entry, row, 64) == (1, 1)
-    monkeypatch.setattr(rows, "MAX_BINS", 3)
+    monkeypatch.setattr(bins, "MAX_BINS", 3)
     assert recount(model, entry, row, 64) == (0, 9)
     assert recount(model, entry, row, 64, inward=True) == (9, 0)
 
@@ -257,20 +260,21 @@ def test_more_classes_than_pieces_of_work(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sets", "tails", "pool", "counts", "bounds"])
-def test_claims_about_executions_have_sets_alone(kind: str) -> None:
-    statement = Statement(None, 3, 3, "float32", "", 0, None, 27)
-    entries = (Entry(0, 0, "sets"), Entry(0, 1, kind))
-    model = flat(WRONG)
+def test_claims_about_executions_have_sets_alone(kind: str, tmp_path: Path) -> None:
+    model, field = tiny_model(Kind.SKILLED, Sizes(3, 3), 1), {"shift": "0x0.0p+0", "rows": []}
+    ladder = {"light": [], "multiplier": "0x0.0p+0", "levels": 1, "failing_at_most": 0}
+    inner = {"sets": {"cells": [], "boxes": []}, "pool": {"shift": "0x0.0p+0", **ladder}}.get(kind, field)
+    whole = document(certificate(model, [], semantics="float32"))
+    whole["proof"]["content"] = [{"q": 0, "m": 0, kind: inner}]
+    found = audit(write(whole, tmp_path), saved(model, tmp_path))
     if kind == "sets":
-        AUDIT.check_claim(statement, entries, model)
+        assert found.verdict == "verified"
         return
-    with pytest.raises(Finding) as caught:
-        AUDIT.check_claim(statement, entries, model)
-    assert (caught.value.verdict, caught.value.rule) == ("refused", "semantics")
-    assert caught.value.where == "a float32 claim is audited if it has cells and boxes alone"
-    with pytest.raises(Finding) as caught:
-        AUDIT.check_claim(statement._replace(semantics="float" * 20), entries, model)
-    assert caught.value.where == f"{'float' * 8!r} is unknown to this auditor"
+    assert (found.verdict, found.rule) == ("refused", "semantics")
+    assert found.where == "a float32 claim is audited if it has cells and boxes alone"
+    whole["statement"]["semantics"] = "float" * 20
+    found = audit(write(whole, tmp_path), saved(model, tmp_path))
+    assert found.where == f"{'float' * 8!r} is unknown to this auditor"
 
 
 @pytest.mark.parametrize("semantics", ["real", "float32"])
@@ -299,7 +303,7 @@ def test_another_model_is_named(tmp_path: Path) -> None:
 
 def test_cells_and_rows_add_up_to_a_claim() -> None:
     model = flat(WRONG)
-    entries = (Entry(0, 2, "sets", (Cell(1, (0, 1)),)), Entry(1, 2, "tails", rows=(Row(0, (0.0,), 2, 0),)))
+    entries = (Entry(0, 2, "sets", (Cell(1, (0, 1)),)), Entry(1, 2, "tails", rows=(Row((0,), (0.0,), 2, 0),)))
     AUDIT.check_claim(Statement(None, 3, 3, "real", "", 4 + 3, None, 27), entries, model)
 
 
@@ -316,29 +320,55 @@ def test_a_counterexample_is_told_in_the_tokens_of_the_task(
     assert found.task == {"order": (2, 0, 1), "labels": (0, 1, 2)}
 
 
-def test_the_answer_is_printed_line_by_line() -> None:
+def test_the_answer_is_printed_line_by_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     task = {"order": (1, 0), "labels": (0, 1)}
-    full = Verdict("refuted", "cell", "q=0 m=2: x=0", 12, 64, None, 128, 1.26, (0, 1, 2), "ab" * 32, task)
-    assert command._describe("x.cert", full).splitlines() == [
-        "certificate     x.cert",
+    full = Verdict("refuted", "cell", "q=0 m=2: x=0", 12, 2**60, None, 128, 1.26, (0, 1, 2), "ab" * 32, task)
+    monkeypatch.setattr(command, "audit", lambda *_: full)
+    assert command.main(["x.cert", "model"]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "path            x.cert",
         "verdict         refuted",
-        "task order      1 0",
-        "task labels     0 1",
-        "rule            cell: q=0 m=2: x=0",
-        "counterexample  0 1 2  (misclassified)",
-        "audited         12 of 64 sequences proved correct",
-        "precision       128 bits at most",
-        "seconds         1.3",
-        "auditor         sha256 " + "ab" * 32,
+        "rule            cell",
+        "where           q=0 m=2: x=0",
+        "audited_correct 12",
+        f"total           {2**60}",
+        "precision_bits  128",
+        "seconds         1.26",
+        "counterexample  (0, 1, 2)",
+        "kernel_sha256   " + "ab" * 32,
+        "task            {'order': (1, 0), 'labels': (0, 1)}",
+        "s NOT VERIFIED",
     ]
     bare = Verdict("verified", "all", "", 0, 0, None, 64, 0.0, None, "ab" * 32)
-    assert command._describe("y", bare).splitlines() == [
-        "certificate     y",
+    monkeypatch.setattr(command, "audit", lambda *_: bare)
+    assert command.main(["y", "model"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "path            y",
         "verdict         verified",
-        "precision       64 bits at most",
+        "rule            all",
+        "audited_correct 0",
+        "total           0",
+        "precision_bits  64",
         "seconds         0.0",
-        "auditor         sha256 " + "ab" * 32,
+        "kernel_sha256   " + "ab" * 32,
+        "s VERIFIED",
     ]
+
+
+@pytest.mark.parametrize(("sample", "seconds"), [(3, 6), (1, 18)])
+def test_a_sample_says_how_long_all_would_take(
+    sample: int, seconds: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of six classes, in three seconds."""
+    model, clock = tiny_model(Kind.SKILLED, Sizes(3, 2), 1), iter([100.0, 103.0])
+    path = write(encode(certificate(model, whole_content(model))), tmp_path)
+    monkeypatch.setattr(AUDIT, "decide", lambda *_, **__: Outcome(0, 64, None))
+    monkeypatch.setattr(AUDIT, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    found = audit(path, saved(model, tmp_path), sample)
+    assert (found.verdict, found.sampled, found.seconds) == ("sampled", (sample, 6), 3.0)
+    assert found.where == f"this is no verification; all would take about {seconds} seconds"
 
 
 @pytest.mark.parametrize(
@@ -361,7 +391,7 @@ def test_findings_pass_between_processes() -> None:
     for found in (FALSE, UNSURE):
         again = pickle.loads(pickle.dumps(found))
         assert vars(again) == vars(found)
-        assert again.args == (found.verdict, found.rule, found.where, found.counterexample)
+        assert again.args == found.args
 
 
 def test_precisions_double() -> None:

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from flint import arb, ctx, fmpq
 
-from certkit.kernel import rows as rows_rule
-from certkit.kernel import sets
+from certkit.kernel import bins, sets, tails
 from certkit.kernel.audit import decide
+from certkit.kernel.counting import Part, read_parts
 from certkit.kernel.model import Model
 from certkit.kernel.reader import Box, Cell, Entry, Row
 from certkit.kernel.sets import Terms, never_fails, open_members, plainly_correct
@@ -30,6 +30,13 @@ def varied(rng: random.Random, vocab: int, k: int) -> Model:
     model.pvou = [[rng.randint(-2, 2) for _ in range(k)] for _ in range(vocab)]
     model.eupu = [[rng.randint(-1, 1) for _ in range(vocab)] for _ in range(vocab)]
     return model
+
+
+def part_of(entry: Entry, part: Cell | Box, k: int) -> Part:
+    """A cell or box as the rule sees it."""
+    sets = {"cells": (part,)} if isinstance(part, Cell) else {"boxes": (part,)}
+    (read,) = read_parts(entry._replace(**sets), k)
+    return read
 
 
 def _sum(model: Model, entry: Entry, sequence: tuple[int, ...], x: int) -> int:
@@ -59,8 +66,11 @@ def test_exactly_the_open_members_are_found_without_a_dead_end(
         m, others = rng.randint(1, 4), rng.randint(1, 3)
         q = rng.randint(0, m)
         model, entry = varied(rng, m + 1, others + 1), Entry(q, m, "sets")
-        part = _part(rng, q, m, others)
-        members = _sequences(part, m, others)
+        drawn = _part(rng, q, m, others)
+        members = _sequences(drawn, m, others)
+        if not members:  # which is no box
+            continue
+        part = part_of(entry, drawn, others + 1)
         wanted = {s for s in members if _sum(model, entry, s, 0) >= 0}
         view = Terms(model, entry, 0, 64)
         lengths[0] = 0
@@ -68,11 +78,11 @@ def test_exactly_the_open_members_are_found_without_a_dead_end(
         found = list(open_members(view, entry, part))
         assert len(found) == len(set(found))
         assert set(found) == wanted
-        # each prefix of a member found is looked at once: twice its length is asked, once that of a member
-        prefixes = {s[:i] for s in wanted for i in range(others)}
-        assert lengths[0] == 2 * len(prefixes) + len(wanted)
+        # each prefix of a member found, itself included, is looked at once
+        prefixes = {s[:i] for s in wanted for i in range(others + 1)}
+        assert lengths[0] == bool(wanted) * len(prefixes) + 1
         assert bool(sorts) == bool(wanted)
-        if wanted and isinstance(part, Box) and not part.contains_max:
+        if wanted and isinstance(drawn, Box) and not drawn.contains_max:
             assert _sum(model, entry, found[0], 0) == max(_sum(model, entry, s, 0) for s in wanted)
         some, none = some + bool(wanted), none + (not wanted)
     assert min(some, none) > 5
@@ -89,10 +99,10 @@ def test_sums_that_lose_digits_are_rounded_up(large: int) -> None:
         model.eupu = [[0] * 3] * 3
         view = Terms(model, entry, 0, 64)
         box = Box(((first, first), (second, second)), False, ())
-        assert list(open_members(view, entry, box)) == [(first, second)]
+        assert list(open_members(view, entry, part_of(entry, box, 3))) == [(first, second)]
         assert decide(model, Entry(0, 2, "sets", (), (box,)), False).finding is not None
     cell = Cell(1, (1, 1))
-    assert set(open_members(view, entry, cell)) == {(1, 2), (2, 1)}
+    assert set(open_members(view, entry, part_of(entry, cell, 3))) == {(1, 2), (2, 1)}
 
 
 def test_a_certified_sequence_behind_exceptions_is_found() -> None:
@@ -117,9 +127,13 @@ def test_a_tie_is_refuted_at_the_first_precision() -> None:
     assert decide(model, listed, True).finding is None
 
 
-def _corners(number: int, *ends: tuple[int, int]) -> int:
-    """The largest product of a number and one factor within each pair of ends."""
-    return max(number * math.prod(factors) for factors in product(*ends))
+def _upper(number: int, ends: tuple[int, int]) -> int:
+    """The largest product of a number and a factor between the ends."""
+    return max(number * end for end in ends)
+
+
+def _balls(ends: list[tuple[int, int]]) -> list[arb]:
+    return [arb(low + high, high - low) / 2 for low, high in ends]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -137,16 +151,14 @@ def test_the_quick_bound_takes_the_end_of_each_weight_that_is_worse(
 
         def weights(*arguments: Any, given: Any = (by_token, by_place), asked: list[Any] = asked) -> Any:
             asked.append(arguments)
-            return SimpleNamespace(ends=given)
+            return SimpleNamespace(token=_balls(given[0]), place=_balls(given[1]))
 
         monkeypatch.setattr(sets, "attention", weights)
-        term = [
-            [_corners(gain + max(places), by_token[t], by_place[p]) for t, gain in enumerate(tokens)]
-            for p in range(others + 1)
-        ]
-        best = sum(max(row) for row in term[:-1]) + term[-1][q]
+        values = [_upper(gain + max(places), ends) for gain, ends in zip(tokens, by_token, strict=True)]
+        *before, last = by_place
+        best = sum(_upper(max(values), ends) for ends in before) + _upper(values[q], last)
         if q < m:
-            best += max(row[m] - max(row) for row in term[:-1])
+            best += max(_upper(values[m] - max(values), ends) for ends in before)
         assert plainly_correct(model, Entry(q, m, "sets"), 0) == (best < 0)
         assert asked == [(model, q, m, 64)]
         answers.add((q < m, best < 0))
@@ -166,7 +178,7 @@ def test_a_missing_row_is_about_the_whole_class() -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_sequences_are_counted_one_by_one(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rng, rooms = random.Random(seed), set()
-    monkeypatch.setattr(rows_rule, "MAX_BINS", 12)
+    monkeypatch.setattr(bins, "MAX_BINS", 12)
     for _ in range(300):
         m, others = rng.randint(0, 3), rng.randint(1, 3)
         q = rng.randint(0, m)
@@ -175,7 +187,7 @@ def test_sequences_are_counted_one_by_one(seed: int, monkeypatch: pytest.MonkeyP
         need = sum(map(max, rows)) - room
         every = [s for s in product(range(m + 1), repeat=others) if q == m or m in s]
         wanted = sum(sum(row[t] for row, t in zip(rows, s, strict=True)) >= need for s in every)
-        found = rows_rule._number(Entry(q, m, "counts"), (rows, need))
+        found = bins._number(Entry(q, m, "counts"), (rows, need))
         assert found == (None if room >= 12 else wanted)
         rooms.add(room)
     assert rooms == {*range(-2, 14)}
@@ -200,7 +212,7 @@ def test_bins_are_rounded_outward_and_inward(inward: bool, monkeypatch: pytest.M
         entry, model = Entry(q, m, "counts"), flat([[0] * (m + 1)] * (m + 1), others + 1)
         balls = [[(rng.randint(-9, 7), rng.randint(0, 2)) for _ in range(m + 1)] for _ in range(others + 1)]
         terms = [[arb(fmpq(16 * mid + 1, 64), fmpq(rad, 4)) for mid, rad in row] for row in balls]
-        monkeypatch.setattr(rows_rule, "row_terms", lambda *_, terms=terms: terms)
+        monkeypatch.setattr(bins, "row_terms", lambda *_, terms=terms: terms)
         width, offset = Fraction(1, 2), Fraction(rng.choice([-3, 0, 1, 6]), 8)
         low = [[Fraction(16 * (mid - rad) + 1, 64) for mid, rad in row] for row in balls]
         high = [[Fraction(16 * (mid + rad) + 1, 64) for mid, rad in row] for row in balls]
@@ -210,7 +222,7 @@ def test_bins_are_rounded_outward_and_inward(inward: bool, monkeypatch: pytest.M
         need_up = math.ceil((-most[-1][q] - others * offset) / width)
         need_down = math.ceil((-least[-1][q] + others * offset) / width)
         ctx.prec = 64
-        found = rows_rule.recount(model, entry, Row(0, (0.5, float(offset)), 1, 1), 64, inward)
+        found = bins.recount(model, entry, Row((0,), (0.5, float(offset)), 1, 1), 64, inward)
         assert found == (_number_of(down, need_down, entry), _number_of(up, need_up, entry))
         seen.add(found)
     assert len(seen) > 10
@@ -237,7 +249,7 @@ def test_meets_are_rounded_the_other_way(inward: bool, monkeypatch: pytest.Monke
                 for sign in (1, -1)
             ]
             ends[outputs] = sides[::-1] if inward else sides
-        monkeypatch.setattr(rows_rule, "row_terms", lambda _, __, outputs, ___, balls=balls: balls[outputs])
+        monkeypatch.setattr(bins, "row_terms", lambda _, __, outputs, ___, balls=balls: balls[outputs])
         (most, least), (_, other) = ends[0,], ends[1,]
         up, lower_up = (
             [[math.ceil((v - offset) / width) for v in row] for row in side[:-1]] for side in (most, least)
@@ -248,30 +260,29 @@ def test_meets_are_rounded_the_other_way(inward: bool, monkeypatch: pytest.Monke
         both = [list(map(min, *pair)) for pair in zip(lower_up, down, strict=True)]
         wanted = _number_of(up, need, entry), _number_of(both, max(late, also), entry)
         ctx.prec = 64
-        row = Row(0, (0.5, float(offset)), 1, 0, (), (1, 32))
-        assert rows_rule.recount(model, entry, row, 64, inward) == (0, wanted[0] - wanted[1])
+        row = Row((0,), (0.5, float(offset)), 1, 0, (1, 32))
+        assert bins.recount(model, entry, row, 64, inward) == (0, wanted[0] - wanted[1])
         seen.add(wanted[1])
     assert len(seen) > 5
 
 
 def test_a_meet_that_takes_too_many_bins_bounds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    row = Row(0, (1.0, 0.0), 1, 0, (), (1, 64))
+    row = Row((0,), (1.0, 0.0), 1, 0, (1, 64))
     for inward, unknown in ((False, 9), (True, 0)):
         answers = iter([5, None])
-        monkeypatch.setattr(rows_rule, "_number", lambda *_, answers=answers: next(answers))
-        assert rows_rule.recount(flat([[0] * 3] * 3), Entry(2, 2, "bounds"), row, 64, inward) == (0, unknown)
+        monkeypatch.setattr(bins, "_number", lambda *_, answers=answers: next(answers))
+        assert bins.recount(flat([[0] * 3] * 3), Entry(2, 2, "bounds"), row, 64, inward) == (0, unknown)
 
 
-def test_a_count_is_refuted_only_by_what_inward_bins_contradict(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_count_is_refuted_only_by_what_inward_bins_contradict() -> None:
     answers = {(64, False): (0, 9), (64, True): (3, 5), (128, False): (3, 5)}
 
     def canned(model: Model, entry: Entry, row: Row, bits: int, inward: bool = False) -> tuple[int, int]:
         return answers[bits, inward]
 
-    monkeypatch.setattr(rows_rule, "recount", canned)
     model, entry = flat([[0]]), Entry(0, 0, "counts")
-    assert rows_rule.check_row(model, entry, Row(0, (1.0, 0.0), 5, 3)) == 128
+    assert tails.check_row(model, entry, Row((0,), (1.0, 0.0), 5, 3), "count", canned) == 128
     for most, least in ((4, 3), (5, 4)):
         with pytest.raises(Finding) as caught:
-            rows_rule.check_row(model, entry, Row(0, (1.0, 0.0), most, least))
+            tails.check_row(model, entry, Row((0,), (1.0, 0.0), most, least), "count", canned)
         assert caught.value.verdict == "refuted"

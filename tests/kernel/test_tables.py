@@ -22,7 +22,7 @@ Rows = list[list[Fraction]]
 
 
 def fractions(matrix: Matrix) -> Rows:
-    return [[Fraction(n, 2**matrix.exponent) for n in row] for row in matrix.rows]
+    return [[Fraction(int(n), 2**matrix.exponent) for n in row] for row in matrix.rows]
 
 
 def times(a: Rows, b: Rows) -> Rows:
@@ -75,7 +75,7 @@ def test_tables_are_the_exact_products(weights: Weights) -> None:
             gain = sum(
                 tables[name][x][i] - tables[name][m][i] for name, i in (("evou", t), ("pvou", p), ("eupu", q))
             )
-            assert Fraction(tokens[t] + places[p], 2**exact.exponent) == gain
+            assert Fraction(int(tokens[t] + places[p]), 2**exact.exponent) == gain
         assert exact.gains(q, m, x, -1) == (tokens, places)
 
 
@@ -176,15 +176,11 @@ def test_weights_of_attention_are_enclosed(weights: Weights) -> None:
         unit = exact.score_unit()
         scores = [exact.token[1][:3], exact.place[1]]
         assert attention.top == sum(map(max, scores))
-        assert attention.bits == bits
-        for row, balls, ends in zip(scores, (attention.token, attention.place), attention.ends, strict=True):
-            assert len(balls) == len(ends) == len(row)
-            for score, ball, (low, high) in zip(row, balls, ends, strict=True):
+        for row, balls in zip(scores, (attention.token, attention.place), strict=True):
+            for score, ball in zip(row, balls, strict=True):
                 true = (arb(score - max(row)) * unit).exp()
                 assert ball.overlaps(true)
                 assert ball.rad() < arb(2) ** (8 - bits)
-                assert low <= true * arb(2) ** bits <= high
-                assert high - low <= 600
 
 
 def test_one_common_exponent() -> None:

@@ -13,15 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certkit.kernel.audit import decide
+from certkit.kernel.bins import recount
 from certkit.kernel.model import Model as KernelModel
 from certkit.kernel.reader import Entry, Row
-from certkit.kernel.rows import check_row, recount, tail_bounds
+from certkit.kernel.tails import tail_bounds
 from certkit.kernel.verdict import Finding
 from certkit.kernel.weights import read_weights
 from certkit.testing import models as shipped
 from proofs.model import Model
 from tests.support.certs import saved, weights_of
 from tests.support.models import Kind, Sizes, tiny_model
+from tests.support.rows import check_row
 
 MILD = (Kind.SKILLED, Kind.INTEGER, Kind.TWIN, Kind.NEAR_TWIN)
 SIZES = (Sizes(3, 1), Sizes(2, 4), Sizes(3, 3), Sizes(4, 3), Sizes(5, 2))
@@ -74,7 +76,7 @@ def setup(
     x = rng.choice([x for x in range(model.vocab) if x != m])
     scores = [kernel.token[q][t] + kernel.place[q][p] for t in range(m + 1) for p in range(model.n_ctx)]
     unit = 2.0**-kernel.score_exponent / math.sqrt(kernel.d_head)
-    shift = float(max(scores) * unit) + rng.choice([0.0, 0.0, 3.25, -1.5])
+    shift = float(int(max(scores)) * unit) + rng.choice([0.0, 0.0, 3.25, -1.5])
     return kernel, Direct(model, q, m, x, shift), Entry(q, m, "tails", shift=shift), rng, x
 
 
@@ -91,7 +93,7 @@ def test_a_tail_is_the_sum_over_the_class_and_above_the_truth(
     scale = max(abs(v) for row in direct.v for v in row)
     for multiplier in (0.0, float(rng.uniform(0.01, 30) / scale) if scale else 1.0):
         defined = sum((mpmath.exp(multiplier * s) for s in direct.sums()), mpmath.mpf(0))
-        _, bound = tail_bounds(kernel, entry, Row(x, (multiplier,), 0, 0), 200)
+        _, bound = tail_bounds(kernel, entry, Row((x,), (multiplier,), 0, 0), 200)
         assert defined * (1 - mpmath.mpf(10) ** -30) <= mpmath.mpf(
             str(bound.upper().mid().str(60, radius=False))
         )
@@ -100,11 +102,11 @@ def test_a_tail_is_the_sum_over_the_class_and_above_the_truth(
         )
         exact = int(mpmath.floor(defined * (1 + mpmath.mpf(10) ** -30)))
         assert exact >= direct.failing()[0]
-        check_row(kernel, entry, Row(x, (multiplier,), exact, 0))
+        check_row(kernel, entry, Row((x,), (multiplier,), exact, 0))
         below = int(mpmath.floor(defined * (1 - mpmath.mpf(10) ** -30))) - 1
         if below >= 0:
             with pytest.raises(Finding) as caught:
-                check_row(kernel, entry, Row(x, (multiplier,), below, 0))
+                check_row(kernel, entry, Row((x,), (multiplier,), below, 0))
             assert (caught.value.verdict, caught.value.rule) == ("refuted", "tail")
 
 
@@ -134,8 +136,8 @@ def test_counts_are_those_of_the_definition_and_enclose_the_truth(
     certain, possible = direct.failing()
     assert lower <= possible
     assert certain <= upper
-    got_lower, got_upper = recount(kernel, entry, Row(x, (w, o), 1, 1), 192)
-    inner_lower, inner_upper = recount(kernel, entry, Row(x, (w, o), 1, 1), 192, inward=True)
+    got_lower, got_upper = recount(kernel, entry, Row((x,), (w, o), 1, 1), 192)
+    inner_lower, inner_upper = recount(kernel, entry, Row((x,), (w, o), 1, 1), 192, inward=True)
     assert inner_lower >= lower
     assert inner_upper <= upper
     if kind in (Kind.SKILLED, Kind.NEAR_TWIN):
@@ -146,11 +148,11 @@ def test_counts_are_those_of_the_definition_and_enclose_the_truth(
         assert upper <= got_upper
     assert got_lower <= possible
     assert certain <= got_upper
-    check_row(kernel, entry, Row(x, (w, o), got_upper, got_lower))
+    check_row(kernel, entry, Row((x,), (w, o), got_upper, got_lower))
     for most, least in ((upper - 1, 0), (got_upper, lower + 1)):
         if 0 <= least <= most:
             with pytest.raises(Finding) as caught:
-                check_row(kernel, entry, Row(x, (w, o), most, least))
+                check_row(kernel, entry, Row((x,), (w, o), most, least))
             assert caught.value.rule == "count"
             assert caught.value.verdict == "refuted" or kind in (Kind.INTEGER, Kind.TWIN)
 
@@ -161,31 +163,31 @@ def test_many_bins_at_a_low_precision_refute_nothing(folder: Path) -> None:
     kernel = KernelModel(read_weights(saved(model, folder)))
     entry = Entry(1, 1, "counts", shift=-3430.0)
     numbers = (2.0602680384740013e-28, 1.2361608230844007e-29)
-    row = Row(0, numbers, 2, 1)
+    row = Row((0,), numbers, 2, 1)
     assert recount(kernel, entry, row, 8) == (0, 2)
     assert recount(kernel, entry, row, 8, inward=True) == (2, 1)
     assert recount(kernel, entry, row, 64) == recount(kernel, entry, row, 64, inward=True) == (1, 2)
     assert check_row(kernel, entry, row) == 64
     for most, least in ((0, 0), (2, 2)):
         with pytest.raises(Finding) as caught:
-            check_row(kernel, entry, Row(0, numbers, most, least))
+            check_row(kernel, entry, Row((0,), numbers, most, least))
         assert caught.value.verdict == "refuted"
 
 
 def test_too_many_bins_bound_nothing(folder: Path) -> None:
     kernel, _, entry, _, x = setup(Kind.SKILLED, Sizes(4, 3), 12, folder)
-    row = Row(x, (2.0**-40, 0.0), 1 << 40, 1)
+    row = Row((x,), (2.0**-40, 0.0), 1 << 40, 1)
     assert recount(kernel, entry, row, 256) == (0, (entry.m + 1) ** 2)
     assert recount(kernel, entry, row, 256, inward=True) == ((entry.m + 1) ** 2, 0)
     with pytest.raises(Finding) as caught:
-        check_row(kernel, entry, row._replace(failing_at_most=1, failing_at_least=1))
+        check_row(kernel, entry._replace(kind="counts"), row._replace(failing_at_most=1, failing_at_least=1))
     assert caught.value.verdict == "undecided"
 
 
 @pytest.mark.parametrize("numbers", [(5e-324, 0.0), (1e-300, 1e300), (1.0, 1e308)])
 def test_absurd_bins_end_quickly(numbers: tuple[float, float], folder: Path) -> None:
     kernel, _, entry, _, x = setup(Kind.SKILLED, Sizes(4, 3), 12, folder)
-    row = Row(x, numbers, 1 << 40, 0)
+    row = Row((x,), numbers, 1 << 40, 0)
     finding = decide(kernel, entry._replace(kind="counts", rows=(row,)), False).finding
     assert finding is None or finding.verdict in ("refuted", "undecided")
 
@@ -197,7 +199,7 @@ def test_absurd_shifts_are_not_accepted_wrongly(kind: str, shift: float, folder:
     kernel, direct, entry, _, x = next(case for case in cases if case[1].failing()[0] > 0)
     certain, _ = direct.failing()
     numbers = (1.0,) if kind == "tails" else (1.0, 0.0)
-    row = Row(x, numbers, certain - 1, 0)
+    row = Row((x,), numbers, certain - 1, 0)
     outcome = decide(kernel, entry._replace(kind=kind, shift=shift, rows=(row,)), False)
     assert outcome.finding is not None
 
@@ -210,12 +212,12 @@ def test_a_missing_row_must_never_fail(kind: Kind, sizes: Sizes, seed: int, fold
     m = rng.randrange(model.vocab)
     q = rng.randrange(m + 1) if model.n_ctx > 1 else m
     size = (m + 1) ** (model.n_ctx - 1) - (m ** (model.n_ctx - 1) if q < m else 0)
-    rows = tuple(Row(x, (0.0,), size, 0) for x in range(model.vocab) if x != m)
+    rows = tuple(Row((x,), (0.0,), size, 0) for x in range(model.vocab) if x != m)
     assert decide(kernel, Entry(q, m, "tails", rows=rows), False).finding is None
     for row in rows:
         rest = tuple(other for other in rows if other != row)
         finding = decide(kernel, Entry(q, m, "tails", rows=rest), False).finding
-        failing = Direct(model, q, m, row.x, 0.0).failing() if kind in MILD else None
+        failing = Direct(model, q, m, row.outputs[0], 0.0).failing() if kind in MILD else None
         if finding is None:
             assert failing is None or failing[0] == 0
         else:

@@ -14,8 +14,8 @@ from flint import arb
 from certkit.failing import MAX_LEVELS, PoolContent, round_up_32
 from certkit.kernel.audit import decide
 from certkit.kernel.model import Model as KernelModel
+from certkit.kernel.pools import pool_bounds
 from certkit.kernel.reader import Entry, Row
-from certkit.kernel.rows import tail_bounds
 from certkit.kernel.verdict import Finding
 from certkit.kernel.weights import read_weights
 from certkit.runs import runs_from_tokens
@@ -139,7 +139,7 @@ def down_to_32(count: int) -> int:
 def top_score(kernel: KernelModel, q: int, m: int) -> float:
     """The largest score of a class, about."""
     top = max(kernel.token[q][: m + 1]) + max(kernel.place[q])
-    return float(top * 2.0**-kernel.score_exponent / math.sqrt(kernel.d_head))
+    return float(int(top) * 2.0**-kernel.score_exponent / math.sqrt(kernel.d_head))
 
 
 class Case:
@@ -170,7 +170,7 @@ class Case:
         return self.rng.choice((*LEVELS, MAX_LEVELS) if small else LEVELS)
 
     def row(self, light: Members, multiplier: float, levels: int, most: int = 0) -> Row:
-        return Row(self.entry.m, (multiplier,), most, 0, light=runs_from_tokens(light), levels=levels)
+        return Row((), (multiplier,), most, 0, light=runs_from_tokens(light), levels=levels)
 
     def judged(self, row: Row) -> Finding | None:
         return decide(self.kernel, self.entry._replace(rows=(row,)), False).finding
@@ -185,8 +185,8 @@ def pools(model: Model, levels: int = 3) -> list[PoolContent]:
         light, shift = runs_from_tokens(range(m // 2)), top_score(kernel, q, m)
         bounds = {}
         for multiplier in (2.0**-i for i in range(12)):
-            row = Row(m, (multiplier,), 0, 0, light=light, levels=levels)
-            floor = tail_bounds(kernel, Entry(q, m, "pool", shift=shift), row, 256)[1].floor().unique_fmpz()
+            row = Row((), (multiplier,), 0, 0, light=light, levels=levels)
+            floor = pool_bounds(kernel, Entry(q, m, "pool", shift=shift), row, 256)[1].floor().unique_fmpz()
             if floor is not None:
                 bounds[round_up_32(int(floor))] = multiplier
         best = min(bounds)
