@@ -14,11 +14,11 @@ from itertools import pairwise
 from multiprocessing import Pool
 from typing import NamedTuple
 
-from certkit.kernel.counting import account, read_parts
+from certkit.kernel.counting import count_sets, need, read_parts
 from certkit.kernel.model import Model
 from certkit.kernel.reader import Entry, Statement, read_certificate
 from certkit.kernel.sets import PRECISIONS, SetRule, never_fails
-from certkit.kernel.tails import TAIL, check_row
+from certkit.kernel.tails import check_row, count_rows
 from certkit.kernel.verdict import Finding, Verdict, kernel_sha256
 from certkit.kernel.weights import read_weights
 
@@ -99,6 +99,15 @@ def check_claim(statement: Statement, entries: tuple[Entry, ...], model: Model) 
             raise Finding("refuted", "claim", f"{name} is {claimed}, the content adds up to {value}")
 
 
+def account(entry: Entry, k: int, vocab: int) -> tuple[int, int]:
+    """Return how many sequences of a class the content certifies correct, and how many it says fail.
+
+    Raise a `Finding` unless it is well formed.
+    """
+    need(0 <= entry.q <= entry.m < vocab and (k > 1 or entry.q == entry.m), entry, "no such class")
+    return count_sets(entry, k) if entry.kind == "sets" else count_rows(entry, k, vocab)
+
+
 def decide(model: Model, entry: Entry, confirm: bool) -> Outcome:
     """Decide the content of one class."""
     bits = PRECISIONS[0]
@@ -107,13 +116,8 @@ def decide(model: Model, entry: Entry, confirm: bool) -> Outcome:
         if entry.kind == "sets":
             sets = SetRule(model, entry, read_parts(entry, model.k), confirm)
             return Outcome(certified, sets.check(), None)
-        rule, bounds = TAIL
-        if entry.kind != "tails":
-            from certkit.kernel.further import KINDS
-
-            rule, bounds = KINDS[entry.kind].rule, KINDS[entry.kind].bounds
         for row in entry.rows:
-            bits = max(bits, check_row(model, entry, row, rule, bounds))
+            bits = max(bits, check_row(model, entry, row))
         if entry.kind != "pool":  # which is about all tokens
             named = {entry.m}.union(*(row.outputs for row in entry.rows))
             others = [x for x in range(model.vocab) if x not in named]

@@ -1,17 +1,16 @@
-"""What content must look like, and how many sequences it is about: exact integers, no model.
+"""What cells and boxes must look like, and how many sequences are in them: exact integers, no model.
 
-A class (q, m) has N(q,m) = (m+1)^(K−1) − [q<m]·m^(K−1) sequences. A cell and a box are the same thing here:
-for each position a set of tokens up to m, and how often m is there, at least and at most. The sets of a class
-must be disjoint; the test is exact, so content that overlaps is refuted, and content that does not is not.
+A cell and a box are the same thing here: for each position a set of tokens up to m, and how often m is there,
+at least and at most. The sets of a class (q, m) must be disjoint; the test is exact, so content that overlaps
+is refuted, and content that does not is not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import combinations, pairwise
 from typing import Any, NamedTuple
 
-from certkit.kernel.reader import Entry, Row, Runs
+from certkit.kernel.reader import Entry, Runs
 from certkit.kernel.verdict import Finding
 
 MAX_SETS = 1024  # cells and boxes of one class: each is compared with each
@@ -31,23 +30,16 @@ class Part(NamedTuple):
         return f"{self.name} {self.spelled}"
 
 
-def account(entry: Entry, k: int, vocab: int) -> tuple[int, int]:
-    """Return how many sequences the content certifies correct, and how many it says fail.
+def count_sets(entry: Entry, k: int) -> tuple[int, int]:
+    """Return how many sequences the sets certify correct, and how many they except.
 
-    Raise a `Finding` unless it is well formed and its sets are disjoint.
+    Raise a `Finding` unless they are well formed and disjoint.
     """
-    q, m = entry.q, entry.m
-    need(0 <= q <= m < vocab and (k > 1 or q == m), entry, "no such class")
-    if entry.kind != "sets":
-        _check_rows(entry, vocab)
-        total = (m + 1) ** (k - 1) - (m ** (k - 1) if q < m else 0)
-        failing = max((row.failing_at_least for row in entry.rows), default=0)
-        return max(0, total - sum(row.failing_at_most for row in entry.rows)), failing
     parts = read_parts(entry, k)
     for one, two in combinations(parts, 2):
-        need(not _meet(one, two, m), entry, one, "meets", two, rule="overlap")
+        need(not _meet(one, two, entry.m), entry, one, "meets", two, rule="overlap")
     exceptions = sum(len(part.exceptions) for part in parts)
-    return sum(_size(part, m) for part in parts) - exceptions, exceptions
+    return sum(_size(part, entry.m) for part in parts) - exceptions, exceptions
 
 
 def read_parts(entry: Entry, k: int) -> list[Part]:
@@ -115,33 +107,3 @@ def _meet(one: Part, two: Part, m: int) -> bool:
     common = [a & b for a, b in zip(one.sets, two.sets, strict=True)]
     forced, possible = common.count(1 << m), sum(tokens >> m for tokens in common)
     return all(common) and max(forced, one.least, two.least) <= min(possible, one.most, two.most)
-
-
-def _check_rows(entry: Entry, vocab: int) -> None:
-    """Raise a `Finding` unless the rows are about wrong tokens, each in one row, and claim what can be."""
-    check: Callable[[Entry, Row], None] = check_tail
-    if entry.kind != "tails":
-        from certkit.kernel.further import KINDS
-
-        check = KINDS[entry.kind].check
-    covered: set[int] = set()  # tokens of earlier rows
-    last = -1
-    for row in entry.rows:
-        tokens = row.outputs
-        rising = all(a < b for a, b in pairwise((last, *tokens, vocab)))
-        new = rising and entry.m not in tokens and covered.isdisjoint(tokens)
-        need(new, entry, row.about, "is m, no token, out of order or there twice")
-        need(covered.issuperset(row.meet[:1]), entry, row.about, "meets no earlier row by", *row.meet)
-        least, most = row.failing_at_least, row.failing_at_most
-        need(0 <= least <= most, entry, row.about, "failing between", least, most)
-        check(entry, row)
-        covered.update(tokens)
-        last = max(tokens, default=-1) if entry.kind != "bounds" else -1  # bounds come in any order
-
-
-def check_tail(entry: Entry, row: Row) -> None:
-    """Raise a `Finding` unless the multiplier is at least 0 and the bound has at most 32 bits."""
-    most, (multiplier,) = row.failing_at_most, row.numbers
-    need(multiplier >= 0, entry, row.about, "a multiplier is >= 0, not", multiplier)
-    digits = most.bit_length() - (most & -most).bit_length() + 1
-    need(digits <= 32, entry, row.about, "more than 32 bits in", most)

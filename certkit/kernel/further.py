@@ -5,35 +5,28 @@ None of this is imported before a certificate says that it is needed, so for any
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from certkit.kernel.bins import check_bins, recount
 from certkit.kernel.execution import Execution
 from certkit.kernel.model import Model
 from certkit.kernel.pools import check_pool, pool_bounds
 from certkit.kernel.reader import Entry, Row, Statement, dyadic, refuse, shaped, wide
-from certkit.kernel.tails import Bounds
+from certkit.kernel.tails import Kind
 from certkit.kernel.tasks import read_task, renamed
 from certkit.kernel.weights import Weights
 
-
-class Kind(NamedTuple):
-    """Content of rows: its shape in the file, what its numbers must be, and the rule with its name."""
-
-    shape: dict[str, Any]
-    check: Callable[[Entry, Row], None]
-    rule: str
-    bounds: Bounds
-
-
-_LADDER = {"light": [int], "multiplier": dyadic, "levels": int}
-_COUNT = (int, dyadic, dyadic, wide, wide)
-_BOUND = ([int], [int], dyadic, dyadic, wide, wide)
+#: The kinds of rows beyond tails, and their shapes in the file.
 KINDS = {
-    "pool": Kind({"shift": dyadic, "failing_at_most": wide} | _LADDER, check_pool, "tail", pool_bounds),
-    "counts": Kind({"shift": dyadic, "rows": [_COUNT]}, check_bins, "count", recount),
-    "bounds": Kind({"shift": dyadic, "rows": [_BOUND]}, check_bins, "count", recount),
+    "pool": Kind(check_pool, pool_bounds),
+    "counts": Kind(check_bins, recount),
+    "bounds": Kind(check_bins, recount),
+}
+_LADDER = {"light": [int], "multiplier": dyadic, "levels": int}
+_SHAPES = {
+    "pool": _LADDER | {"shift": dyadic, "failing_at_most": wide},
+    "counts": {"shift": dyadic, "rows": [(int, dyadic, dyadic, wide, wide)]},
+    "bounds": {"shift": dyadic, "rows": [([int], [int], dyadic, dyadic, wide, wide)]},
 }
 
 
@@ -42,7 +35,7 @@ def read_entry(value: Any, name: str) -> Entry:
     kind = next((kind for kind in KINDS if type(value) is dict and kind in value), None)
     if kind is None:
         refuse("schema", f"{name} must be an object with q, m and sets, tails, pool, counts or bounds")
-    q, m, inner = shaped(value, {"q": int, "m": int, kind: KINDS[kind].shape}, name).values()
+    q, m, inner = shaped(value, {"q": int, "m": int, kind: _SHAPES[kind]}, name).values()
     if kind == "pool":
         multiplier, most = (inner["multiplier"],), inner["failing_at_most"]
         rows = [Row((), multiplier, most, light=inner["light"], levels=inner["levels"])]

@@ -14,10 +14,10 @@ from operator import mul
 
 from flint import arb, fmpz
 
-from certkit.kernel.counting import check_tail, need, read_tokens, tokens_of
+from certkit.kernel.counting import need, read_tokens, tokens_of
 from certkit.kernel.model import Model, attention
 from certkit.kernel.reader import Entry, Row
-from certkit.kernel.tails import class_sum, row_terms, unit
+from certkit.kernel.tails import check_tail, class_sum, row_terms, unit
 
 MAX_LEVELS = 64  # of the multiplier
 

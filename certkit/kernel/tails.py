@@ -9,22 +9,64 @@ positions, and a class is "all tokens ≤ m" less, if q < m, "all tokens < m".
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
+from typing import NamedTuple
 
 from flint import arb
 
+from certkit.kernel.counting import need
 from certkit.kernel.model import Model, attention
 from certkit.kernel.reader import Entry, Row
 from certkit.kernel.sets import PRECISIONS, enclose
 from certkit.kernel.verdict import Finding
 
-#: Gives (lower, upper): a row at this precision proves no more failing than upper, no fewer than lower. With
-#: `inward`, true, the row's exact numbers are at most lower and at least upper: what is beyond them is false.
-Bounds = Callable[[Model, Entry, Row, int, bool], tuple[int, arb | int]]
+
+class Kind(NamedTuple):
+    """What the rows of a kind must be, and the numbers (lower, upper) that the rule gives at a precision.
+
+    They prove no more failing than upper, and no fewer than lower. With `inward`, the last argument, what a
+    row could prove with exact numbers is at most lower and at least upper: what is beyond them is false.
+    """
+
+    check: Callable[[Entry, Row], None]
+    bounds: Callable[[Model, Entry, Row, int, bool], tuple[int, arb | int]]
 
 
-def check_row(model: Model, entry: Entry, row: Row, rule: str, bounds: Bounds) -> int:
+def kind_of(entry: Entry) -> Kind:
+    """Return the kind of the rows of an entry."""
+    if entry.kind == "tails":
+        return Kind(check_tail, tail_bounds)
+    from certkit.kernel.further import KINDS
+
+    return KINDS[entry.kind]
+
+
+def count_rows(entry: Entry, k: int, vocab: int) -> tuple[int, int]:
+    """Return how many sequences the rows leave to be correct, and how many they say fail.
+
+    A class has (m+1)^(K−1) − [q<m]·m^(K−1) sequences. Raise a `Finding` unless the rows are about wrong
+    tokens, each in one row, and claim what can be.
+    """
+    covered: set[int] = set()  # tokens of earlier rows
+    last = -1
+    for row in entry.rows:
+        tokens, least, most = row.outputs, row.failing_at_least, row.failing_at_most
+        rising = all(a < b for a, b in pairwise((last, *tokens, vocab)))
+        new = rising and entry.m not in tokens and covered.isdisjoint(tokens)
+        need(new, entry, row.about, "is m, no token, out of order or there twice")
+        need(covered.issuperset(row.meet[:1]), entry, row.about, "meets no earlier row by", *row.meet)
+        need(0 <= least <= most, entry, row.about, "failing between", least, most)
+        kind_of(entry).check(entry, row)
+        covered.update(tokens)
+        last = tokens[-1] if entry.kind in ("tails", "counts") else -1  # bounds come in any order
+    total = (entry.m + 1) ** (k - 1) - (entry.m ** (k - 1) if entry.q < entry.m else 0)
+    failing = max((row.failing_at_least for row in entry.rows), default=0)
+    return max(0, total - sum(row.failing_at_most for row in entry.rows)), failing
+
+
+def check_row(model: Model, entry: Entry, row: Row) -> int:
     """Raise a `Finding` unless least ≤ lower and ⌊upper⌋ ≤ most; return the precision that was needed."""
-    least, most = row.failing_at_least, row.failing_at_most
+    least, most, bounds = row.failing_at_least, row.failing_at_most, kind_of(entry).bounds
     claim = f"q={entry.q} m={entry.m}: {row.about} failing between {least} and {most}"
     for bits in PRECISIONS:
         lower, upper = bounds(model, entry, row, bits, False)
@@ -32,8 +74,8 @@ def check_row(model: Model, entry: Entry, row: Row, rule: str, bounds: Bounds) -
             return bits
         lower, upper = bounds(model, entry, row, bits, True)
         if lower < least or upper >= most + 1:
-            raise Finding("refuted", rule, f"{claim}, recounted {lower} to {upper}")
-    raise Finding("undecided", rule, f"{claim}, with {PRECISIONS[-1]} bits")
+            raise Finding("refuted", entry.kind, f"{claim}, recounted {lower} to {upper}")
+    raise Finding("undecided", entry.kind, f"{claim}, with {PRECISIONS[-1]} bits")
 
 
 def row_terms(
@@ -59,7 +101,12 @@ def tail_bounds(model: Model, entry: Entry, row: Row, bits: int, inward: bool = 
     return 0, class_sum(entry, powers, (multiplier * last[entry.q]).exp())
 
 
-TAIL: tuple[str, Bounds] = ("tail", tail_bounds)
+def check_tail(entry: Entry, row: Row) -> None:
+    """Raise a `Finding` unless the multiplier is at least 0 and the bound has at most 32 bits."""
+    most, (multiplier,) = row.failing_at_most, row.numbers
+    need(multiplier >= 0, entry, row.about, "a multiplier is >= 0, not", multiplier)
+    digits = most.bit_length() - (most & -most).bit_length() + 1
+    need(digits <= 32, entry, row.about, "more than 32 bits in", most)
 
 
 def class_sum(entry: Entry, powers: list[list[arb]], query: arb) -> arb:

@@ -22,12 +22,12 @@ from certkit.kernel.audit import decide
 from certkit.kernel.bins import recount
 from certkit.kernel.model import Model as Auditor
 from certkit.kernel.reader import Entry, Row
+from certkit.kernel.tails import check_row
 from certkit.kernel.verdict import Finding
 from certkit.kernel.weights import read_weights
 from certkit.testing.models import Kind, Sizes, tiny_weights
 from proofs.model import Model
 from tests.support.certs import certificate, document, saved, write
-from tests.support.rows import check_row
 
 SIZES = (Sizes(3, 3), Sizes(4, 3), Sizes(5, 2), Sizes(2, 4), Sizes(4, 1))
 MULTIPLES = (1, 17, 64, 500)
@@ -140,7 +140,7 @@ def test_one_less_than_the_bound_is_refuted(tmp_path: Path) -> None:
                 if bound and recount(subject.auditor, entry, row, 512, inward=True)[1] == bound:
                     with pytest.raises(Finding) as caught:
                         check_row(subject.auditor, entry, row._replace(failing_at_most=bound - 1))
-                    assert (caught.value.verdict, caught.value.rule) == ("refuted", "count")
+                    assert (caught.value.verdict, caught.value.rule) == ("refuted", "bounds")
                     refuted[bool(row.meet)] += 1
     assert min(refuted[False], refuted[True]) > 40, refuted
     assert left_out > 10

@@ -220,6 +220,10 @@ def test_options_are_passed_on_and_positive(
         _, lines = run(capsys, *options, files["good"], files["model"])
         assert lines[0] == f"path            {files['good']}"
         assert asked.pop() == (files["good"], files["model"], sample, jobs)
+    printed: list[bool] = []
+    monkeypatch.setattr(command, "print", lambda *_, flush=False: printed.append(flush), raising=False)
+    main([files["good"], files["more"], files["model"]])
+    assert printed == [True, True, False], "each answer is shown when it is there"
     for option, number in product(("--sample", "--jobs"), ("0", "-1", "x", "1.5")):
         with pytest.raises(SystemExit, match="2"):
             main([f"{option}={number}", files["good"], files["model"]])

@@ -12,11 +12,10 @@ from pathlib import Path
 import pytest
 from flint import arb
 
-from certkit.certificate import Bound, BoundContent
+from certkit.certificate import Bound, BoundContent, Tail, TailContent
 from certkit.kernel import verdict
-from certkit.kernel.audit import decide
+from certkit.kernel.audit import account, decide
 from certkit.kernel.bins import LARGEST
-from certkit.kernel.counting import account
 from certkit.kernel.model import Model
 from certkit.kernel.reader import (
     Box,
@@ -325,6 +324,16 @@ def test_rows_are_read_with_their_shift(tmp_path: Path) -> None:
     _, (entry,) = read_certificate(write(document(cert), tmp_path))
     rows = (Row((0, 1), (0.25, 2.0), 7, 0), Row((3,), (1.0, 0.0), 5, 0, (1, 64)))
     assert entry == Entry(0, 2, "bounds", shift=-1.5, rows=rows)
+    tails = TailContent(0, 2, -0.75, (Tail(0, 0.5, 3), Tail(1, 0.25, 4)))
+    whole = document(certificate(tiny_model(Kind.SKILLED, Sizes(4, 3), 2), [tails]))
+    _, (entry,) = read_certificate(write(whole, tmp_path))
+    rows = (Row((0,), (0.5,), 3), Row((1,), (0.25,), 4))
+    assert entry == Entry(0, 2, "tails", shift=-0.75, rows=rows)
+    del whole["proof"]["content"][0]["tails"]["rows"][1][2]
+    with pytest.raises(Finding) as caught:
+        read_certificate(write(whole, tmp_path))
+    assert (caught.value.verdict, caught.value.rule) == ("refused", "schema")
+    assert caught.value.where == "content[0].tails.rows[1] must be a list of 3"
 
 
 def test_the_digest_of_proof_and_statement_is_checked_by_itself(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_a_pool_is_what_its_definition_says_and_above_the_truth(
             if short >= 0:
                 finding = case.judged(row._replace(failing_at_most=short))
                 assert finding is not None
-                assert (finding.verdict, finding.rule) == ("refuted", "tail")
+                assert (finding.verdict, finding.rule) == ("refuted", "pool")
 
 
 @pytest.mark.parametrize("levels", range(1, MAX_LEVELS + 1))

@@ -5,27 +5,24 @@ from __future__ import annotations
 import pickle
 from importlib import import_module
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from flint import ctx
 
 from certkit.fileformat import encode
-from certkit.kernel import Verdict, audit, bins, sets, tails
-from certkit.kernel import __main__ as command
+from certkit.kernel import audit, bins, sets, tails
 from certkit.kernel.audit import Outcome, decide
 from certkit.kernel.bins import recount
 from certkit.kernel.model import Model
 from certkit.kernel.reader import Box, Cell, Entry, Row, Statement
 from certkit.kernel.sets import PRECISIONS, never_fails
-from certkit.kernel.tails import tail_bounds
+from certkit.kernel.tails import check_row, tail_bounds
 from certkit.kernel.verdict import Finding
 from tests.kernel.test_pieces import flat, slanted
 from tests.kernel.test_truth import whole_content
 from tests.support.certs import certificate, document, saved, write
 from tests.support.models import Kind, Sizes, tiny_model
-from tests.support.rows import check_row
 
 AUDIT = import_module("certkit.kernel.audit")  # the function of this name hides it
 WRONG = [[1, -9, 0], [1, -9, 0], [9, -9, 0]]
@@ -136,12 +133,12 @@ def test_a_tail_needs_the_digits_of_its_count(monkeypatch: pytest.MonkeyPatch) -
     for short in (exact - 1, exact // 2):
         with pytest.raises(Finding) as caught:
             check_row(model, entry, Row((0,), multiplier, short, 0))
-        assert (caught.value.verdict, caught.value.rule) == ("refuted", "tail")
+        assert (caught.value.verdict, caught.value.rule) == ("refuted", "tails")
         assert caught.value.where.startswith(f"q=2 m=2: x=0 failing between 0 and {short}, recounted 0 to [")
     monkeypatch.setattr(tails, "PRECISIONS", (64,))
     with pytest.raises(Finding) as caught:
         check_row(model, entry, Row((0,), multiplier, exact, 0))
-    assert (caught.value.verdict, caught.value.rule) == ("undecided", "tail")
+    assert (caught.value.verdict, caught.value.rule) == ("undecided", "tails")
     assert caught.value.where == f"q=2 m=2: x=0 failing between 0 and {exact}, with 64 bits"
 
 
@@ -163,14 +160,14 @@ def test_a_count_says_what_it_recounted(monkeypatch: pytest.MonkeyPatch) -> None
     for most, least, found in ((4, 0, 0), (6, 6, 5), (4, 4, 5)):  # from below only where it is claimed
         with pytest.raises(Finding) as caught:
             check_row(model, entry, Row((0,), (1.0, 0.0), most, least))
-        assert (caught.value.verdict, caught.value.rule) == ("refuted", "count")
+        assert (caught.value.verdict, caught.value.rule) == ("refuted", "counts")
         assert (
             caught.value.where == f"q=0 m=2: x=0 failing between {least} and {most}, recounted {found} to 5"
         )
     monkeypatch.setattr(bins, "MAX_BINS", 1)
     with pytest.raises(Finding) as caught:
         check_row(model, entry, Row((0,), (2.0**-20, 0.0), 5, 5))
-    assert (caught.value.verdict, caught.value.rule) == ("undecided", "count")
+    assert (caught.value.verdict, caught.value.rule) == ("undecided", "counts")
     assert caught.value.where == "q=0 m=2: x=0 failing between 5 and 5, with 4096 bits"
 
 
@@ -318,73 +315,6 @@ def test_a_counterexample_is_told_in_the_tokens_of_the_task(
     found = audit(write(edited, tmp_path), saved(model, tmp_path))
     assert (found.verdict, found.counterexample) == ("refuted", (2, 1))
     assert found.task == {"order": (2, 0, 1), "labels": (0, 1, 2)}
-
-
-def test_the_answer_is_printed_line_by_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    task = {"order": (1, 0), "labels": (0, 1)}
-    full = Verdict("refuted", "cell", "q=0 m=2: x=0", 12, 2**60, None, 128, 1.26, (0, 1, 2), "ab" * 32, task)
-    monkeypatch.setattr(command, "audit", lambda *_: full)
-    assert command.main(["x.cert", "model"]) == 1
-    assert capsys.readouterr().out.splitlines() == [
-        "path            x.cert",
-        "verdict         refuted",
-        "rule            cell",
-        "where           q=0 m=2: x=0",
-        "audited_correct 12",
-        f"total           {2**60}",
-        "precision_bits  128",
-        "seconds         1.26",
-        "counterexample  (0, 1, 2)",
-        "kernel_sha256   " + "ab" * 32,
-        "task            {'order': (1, 0), 'labels': (0, 1)}",
-        "s NOT VERIFIED",
-    ]
-    bare = Verdict("verified", "all", "", 0, 0, None, 64, 0.0, None, "ab" * 32)
-    monkeypatch.setattr(command, "audit", lambda *_: bare)
-    assert command.main(["y", "model"]) == 0
-    assert capsys.readouterr().out.splitlines() == [
-        "path            y",
-        "verdict         verified",
-        "rule            all",
-        "audited_correct 0",
-        "total           0",
-        "precision_bits  64",
-        "seconds         0.0",
-        "kernel_sha256   " + "ab" * 32,
-        "s VERIFIED",
-    ]
-
-
-@pytest.mark.parametrize(("sample", "seconds"), [(3, 6), (1, 18)])
-def test_a_sample_says_how_long_all_would_take(
-    sample: int, seconds: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of six classes, in three seconds."""
-    model, clock = tiny_model(Kind.SKILLED, Sizes(3, 2), 1), iter([100.0, 103.0])
-    path = write(encode(certificate(model, whole_content(model))), tmp_path)
-    monkeypatch.setattr(AUDIT, "decide", lambda *_, **__: Outcome(0, 64, None))
-    monkeypatch.setattr(AUDIT, "time", SimpleNamespace(monotonic=lambda: next(clock)))
-    found = audit(path, saved(model, tmp_path), sample)
-    assert (found.verdict, found.sampled, found.seconds) == ("sampled", (sample, 6), 3.0)
-    assert found.where == f"this is no verification; all would take about {seconds} seconds"
-
-
-@pytest.mark.parametrize(
-    ("kinds", "line"),
-    [
-        (["verified", "verified"], "s VERIFIED"),
-        (["verified", "sampled"], "s SAMPLED 3/10"),
-        (["sampled", "sampled"], "s SAMPLED 6/20"),
-        (["sampled", "undecided"], "s NOT VERIFIED"),
-        (["refused"], "s NOT VERIFIED"),
-    ],
-)
-def test_the_last_line_is_about_all_certificates(kinds: list[str], line: str) -> None:
-    drawn = {"sampled": (3, 10)}
-    verdicts = [Verdict(kind, "", "", 0, 0, drawn.get(kind), 64, 0.0, None, "") for kind in kinds]
-    assert command._last_line(verdicts) == line
 
 
 def test_findings_pass_between_processes() -> None:

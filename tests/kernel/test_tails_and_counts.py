@@ -16,14 +16,13 @@ from certkit.kernel.audit import decide
 from certkit.kernel.bins import recount
 from certkit.kernel.model import Model as KernelModel
 from certkit.kernel.reader import Entry, Row
-from certkit.kernel.tails import tail_bounds
+from certkit.kernel.tails import check_row, tail_bounds
 from certkit.kernel.verdict import Finding
 from certkit.kernel.weights import read_weights
 from certkit.testing import models as shipped
 from proofs.model import Model
 from tests.support.certs import saved, weights_of
 from tests.support.models import Kind, Sizes, tiny_model
-from tests.support.rows import check_row
 
 MILD = (Kind.SKILLED, Kind.INTEGER, Kind.TWIN, Kind.NEAR_TWIN)
 SIZES = (Sizes(3, 1), Sizes(2, 4), Sizes(3, 3), Sizes(4, 3), Sizes(5, 2))
@@ -107,7 +106,7 @@ def test_a_tail_is_the_sum_over_the_class_and_above_the_truth(
         if below >= 0:
             with pytest.raises(Finding) as caught:
                 check_row(kernel, entry, Row((x,), (multiplier,), below, 0))
-            assert (caught.value.verdict, caught.value.rule) == ("refuted", "tail")
+            assert (caught.value.verdict, caught.value.rule) == ("refuted", "tails")
 
 
 def _ceiling(number: mpmath.mpf) -> int:
@@ -153,7 +152,7 @@ def test_counts_are_those_of_the_definition_and_enclose_the_truth(
         if 0 <= least <= most:
             with pytest.raises(Finding) as caught:
                 check_row(kernel, entry, Row((x,), (w, o), most, least))
-            assert caught.value.rule == "count"
+            assert caught.value.rule == "counts"
             assert caught.value.verdict == "refuted" or kind in (Kind.INTEGER, Kind.TWIN)
 
 

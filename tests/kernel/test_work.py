@@ -18,9 +18,9 @@ from flint import arb, ctx
 
 from certkit.certificate import SetContent, full_content
 from certkit.kernel import audit, reader
-from certkit.kernel.audit import decide
+from certkit.kernel.audit import account, decide
 from certkit.kernel.bins import LARGEST, ceiling
-from certkit.kernel.counting import MAX_SETS, Part, account
+from certkit.kernel.counting import MAX_SETS, Part
 from certkit.kernel.model import Model
 from certkit.kernel.reader import Box, Cell, Entry, Row, read_certificate
 from certkit.kernel.sets import Terms, open_members
