@@ -63,6 +63,8 @@ __all__ = [
     "round_up_32",
 ]
 
+MAX_SETS = 4096  # of one class: the auditor compares each with each
+
 
 @attrs.frozen
 class Cell:
@@ -155,6 +157,8 @@ class SetContent:
     def __attrs_post_init__(self) -> None:
         check_int(self.m, "m", 0)
         check_int(self.q, "q", 0, self.m)
+        if len(self.cells) + len(self.boxes) > MAX_SETS:
+            raise ValueError(f"q={self.q}, m={self.m}: more than {MAX_SETS} cells and boxes; use larger ones")
         for cell in self.cells:
             if cell.allowed and cell.allowed[-1] >= self.m:
                 raise ValueError(f"allowed={cell.allowed} must lie below m={self.m}")

@@ -14,7 +14,7 @@ from itertools import pairwise
 from multiprocessing import Pool
 from typing import NamedTuple
 
-from certkit.kernel.counting import count_sets, need, read_parts
+from certkit.kernel.counting import check_disjoint, count_sets, need, read_parts
 from certkit.kernel.model import Model
 from certkit.kernel.reader import Entry, Statement, read_certificate
 from certkit.kernel.sets import PRECISIONS, SetRule, never_fails
@@ -91,6 +91,8 @@ def check_claim(statement: Statement, entries: tuple[Entry, ...], model: Model) 
         if (one.q, one.m) >= (two.q, two.m):
             raise Finding("refuted", "order", f"q={two.q} m={two.m} after {(one.q, one.m)}")
     found = [account(entry, model.k, model.vocab) for entry in entries]
+    for entry in entries:
+        check_disjoint(entry, model.k)
     correct, failing, total = sum(n for n, _ in found), sum(n for _, n in found), model.vocab**model.k
     sums = {"total": total, "correct_at_least": correct, "correct_at_most": total - failing}
     for name, value in sums.items():

@@ -8,12 +8,13 @@ is refuted, and content that does not is not.
 from __future__ import annotations
 
 from itertools import combinations, pairwise
+from operator import and_
 from typing import Any, NamedTuple
 
 from certkit.kernel.reader import Entry, Runs
 from certkit.kernel.verdict import Finding
 
-MAX_SETS = 1024  # cells and boxes of one class: each is compared with each
+MAX_SETS = 4096  # cells and boxes of one class: each is compared with each
 
 
 class Part(NamedTuple):
@@ -31,15 +32,17 @@ class Part(NamedTuple):
 
 
 def count_sets(entry: Entry, k: int) -> tuple[int, int]:
-    """Return how many sequences the sets certify correct, and how many they except.
-
-    Raise a `Finding` unless they are well formed and disjoint.
-    """
+    """Return how many sequences the sets certify correct, and how many they except, if they are disjoint."""
     parts = read_parts(entry, k)
-    for one, two in combinations(parts, 2):
-        need(not _meet(one, two, entry.m), entry, one, "meets", two, rule="overlap")
     exceptions = sum(len(part.exceptions) for part in parts)
     return sum(_size(part, entry.m) for part in parts) - exceptions, exceptions
+
+
+def check_disjoint(entry: Entry, k: int) -> None:
+    """Raise a `Finding` if two sets share a sequence."""
+    for one, two in combinations(read_parts(entry, k), 2):
+        if all(map(and_, one.sets, two.sets)):  # else they have no common token somewhere
+            need(not _meet(one, two, entry.m), entry, one, "meets", two, rule="overlap")
 
 
 def read_parts(entry: Entry, k: int) -> list[Part]:
@@ -100,10 +103,10 @@ def _size(part: Part, m: int) -> int:
 
 
 def _meet(one: Part, two: Part, m: int) -> bool:
-    """Whether they share a sequence: a common token everywhere, and m so often that both have it so.
+    """Whether sets with common tokens everywhere share a sequence: with m so often that both have it so.
 
     Where m is one of several common tokens it is there or not, so every number between is possible.
     """
     common = [a & b for a, b in zip(one.sets, two.sets, strict=True)]
     forced, possible = common.count(1 << m), sum(tokens >> m for tokens in common)
-    return all(common) and max(forced, one.least, two.least) <= min(possible, one.most, two.most)
+    return max(forced, one.least, two.least) <= min(possible, one.most, two.most)

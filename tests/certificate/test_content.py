@@ -159,6 +159,8 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "q above m": (lambda: SetContent(2, 1), "q=2"),
     "m negative": (lambda: SetContent(0, -1), "m=-1"),
     "m a bool": (lambda: SetContent(0, True), "m=True"),
+    "too many cells": (lambda: SetContent(1, 1, (Cell(0, ()),) * 4097), "more than 4096"),
+    "too many boxes": (lambda: SetContent(1, 1, (), (Box(((0, 0),)),) * 4097), "more than 4096"),
     "allowed holds m": (lambda: SetContent(0, 1, (Cell(1, (0, 1)),)), "below m=1"),
     "box above m": (lambda: SetContent(1, 1, (), (Box(((0, 2),)),)), "exceed m=1"),
     "box without m": (lambda: SetContent(0, 1, (), (Box(((0, 1),)),)), "contains_max=False"),

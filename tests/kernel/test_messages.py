@@ -87,7 +87,7 @@ FALSE = {
     "bound unsorted": "q=3 m=3: x=1,0 is m, no token, out of order or there twice",
     "bound for m": "q=3 m=3: x=0,3 is m, no token, out of order or there twice",
     "bound for no token": "q=3 m=3: x=0,4 is m, no token, out of order or there twice",
-    "too many sets": "q=3 m=3: more than 1024 sets",
+    "too many sets": "q=3 m=3: more than 4096 sets",
 }
 
 UNREADABLE = {

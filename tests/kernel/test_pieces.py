@@ -16,6 +16,7 @@ from certkit.certificate import Bound, BoundContent, Tail, TailContent
 from certkit.kernel import verdict
 from certkit.kernel.audit import account, decide
 from certkit.kernel.bins import LARGEST
+from certkit.kernel.counting import check_disjoint
 from certkit.kernel.model import Model
 from certkit.kernel.reader import (
     Box,
@@ -88,6 +89,7 @@ def test_sets_are_called_disjoint_and_counted_as_they_are(seed: int) -> None:
         overlap = sum(map(len, sets)) > len(set().union(*sets))
         try:
             counted, found = account(entry, others + 1, m + 1), ""
+            check_disjoint(entry, others + 1)
         except Finding as finding:
             found = finding.rule
         if found == "range":  # a box without sequences, or one that may leave the class

@@ -20,7 +20,7 @@ from certkit.certificate import SetContent, full_content
 from certkit.kernel import audit, reader
 from certkit.kernel.audit import account, decide
 from certkit.kernel.bins import LARGEST, ceiling
-from certkit.kernel.counting import MAX_SETS, Part
+from certkit.kernel.counting import MAX_SETS, Part, check_disjoint
 from certkit.kernel.model import Model
 from certkit.kernel.reader import Box, Cell, Entry, Row, read_certificate
 from certkit.kernel.sets import Terms, open_members
@@ -111,21 +111,21 @@ def test_checking_twice_the_content_takes_twice_the_steps(made: Callable[[int], 
 @pytest.mark.parametrize("made", [_cells, _boxes, _boxes_asking, _mixed])
 def test_sets_are_compared_in_pairs_and_limited(made: Callable[[int], Entry]) -> None:
     """Some steps for each pair and position, whatever the sets hold."""
-    once, twice = (steps(lambda n=n: account(made(n), 5, M + 1)) for n in (50, 100))
-    assert 3 * once < twice < 4.1 * once < 4.1 * 50**2 * 30
-    with pytest.raises(Finding, match="more than 1024 sets") as caught:
+    once, twice = (steps(lambda n=n: check_disjoint(made(n), 5)) for n in (50, 100))
+    assert 2 * once < twice < 4.1 * once < 4.1 * 50**2 * 30
+    with pytest.raises(Finding, match="more than 4096 sets") as caught:
         account(made(MAX_SETS + 1), 5, M + 1)
     assert (caught.value.verdict, caught.value.rule) == ("refuted", "range")
 
 
 def test_many_boxes_that_all_meet_but_in_the_last_position() -> None:
     many = tuple(Box(((0, 300),) * 3 + ((i, i),), False, ()) for i in range(301))
-    account(entry(boxes=many), 5, M + 1)
+    check_disjoint(entry(boxes=many), 5)
     for last, asks in (((70, 70), False), ((299, 300), False), ((5, 5, M, M), True)):
         one = Box(((0, 0), (0, 0), (M, M) if asks else (0, 0), last), asks, ())
         overlapping = (*many[:-1], Box(((0, 300),) * 2 + ((0, M), (5, 5)), False, ())) if asks else many
         with pytest.raises(Finding) as caught:
-            account(entry(boxes=(*overlapping, one)), 5, M + 1)
+            check_disjoint(entry(boxes=(*overlapping, one)), 5)
         assert caught.value.rule == "overlap"
 
 
