@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import attrs
 import pytest
 import torch
 from rich.console import Console
@@ -16,7 +16,7 @@ import certkit.cli.prove as prove_module
 from certkit import environment
 from certkit.certificate import Certificate, CertifiedSet, Claim
 from certkit.cli.main import main
-from certkit.content import Count, CountContent
+from certkit.content import Count, CountContent, full_content
 from certkit.testing.models import Kind, Sizes, tiny_weights
 from proofs.model import Model, save_model
 from proofs.progress import Lines
@@ -43,13 +43,14 @@ def threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def made_up(most: int, **remarks: Any) -> prove_module.Proved:
-    """A certificate of at least 3 and so many at most of 9 sequences."""
-    content = CertifiedSet(2, 3, (CountContent(2, 2, 0.0, (Count(0, 1.0, 0.0, 0, 0),)),), two_sided=True)
-    claim = Claim(2, 3, "0" * 64, 3)
+def made_up(most: int, least: int = 3, **remarks: Any) -> prove_module.Proved:
+    """A certificate of so many at least and at most of 9 sequences."""
+    fails = Count(0, 1.0, 0.0, 1, 1)
+    right = [full_content(q, q, 1) for q in range(least)]
+    wrong = [CountContent(q, q, 0.0, (fails,)) for q in range(most, 9)]
+    content = CertifiedSet(1, 9, (*right, *wrong), two_sided=True)
+    claim = Claim(1, 9, "0" * 64, content.correct_at_least, content.correct_at_most)
     certificate = Certificate(claim, "made-up", 1, content, remarks=remarks)
-    both = attrs.evolve(claim, correct_at_most=most)
-    object.__setattr__(certificate, "claim", both)  # the content says 9; only what is printed matters here
     return prove_module.Proved(Path("m.safetensors"), certificate, Path("x/m.cert"))
 
 
@@ -57,14 +58,13 @@ COST = {"flops": 123_456, "comparisons": 77, "int_ops": 5, "unexplained_dimensio
 
 
 def test_numbers_of_the_record_are_those_of_the_certificate() -> None:
-    proved = made_up(5, time_us={"search": 2_500_000, "verify": 1_500}, cost=COST, family="published")
+    proved = made_up(7, 5, time_us={"search": 2_500_000, "verify": 1_500}, cost=COST, family="published")
     record = prove_module._record(proved)
-    expected = {"search_s": 2.5, "verify_s": 0.0015, "correct": 3, "correct_at_most": 5, "total": 9}
+    expected = {"search_s": 2.5, "verify_s": 0.0015, "correct": 5, "correct_at_most": 7, "total": 9}
     assert record | expected | COST == record
     bound = record["bound"]
     assert isinstance(bound, float)
-    assert bound >= 1 / 3 - 2**-53
-    assert bound.as_integer_ratio()[0] * 3 <= bound.as_integer_ratio()[1]
+    assert Fraction(5, 9) - Fraction(1, 2**53) <= Fraction(bound) <= Fraction(5, 9) < Fraction(5 / 9)
 
 
 def test_a_row_never_says_too_much() -> None:
@@ -118,7 +118,11 @@ def test_other_semantics_are_in_the_name() -> None:
 def test_a_pattern_that_reaches_nothing_is_an_error(capsys: Captured) -> None:
     assert run("prove long.safetensors --strategy brute-f* --out certs") == 2
     assert "certkit: long.safetensors: brute-force would decide all 3^40" in capsys.readouterr().err
-    assert run("prove long.safetensors a.safetensors --strategy brute-f* --out certs") == 0
+    Path("more.safetensors").write_bytes(Path("long.safetensors").read_bytes())
+    assert run("prove more.safetensors long.safetensors --strategy brute-f* --out certs") == 2
+    assert "certkit: more.safetensors" in capsys.readouterr().err
+    assert run("prove long.safetensors a.safetensors --strategy brute-f*,cubic --out certs") == 0
+    assert "at most" in capsys.readouterr().out  # only the last row has one
 
 
 def test_what_a_search_leaves_is_not_what_is_verified_with(monkeypatch: pytest.MonkeyPatch) -> None:
