@@ -24,7 +24,8 @@ def rational(table: Tensor, *index: int) -> Fraction:
 def cancelling_tables(seed: int) -> tuple[Paths, Query]:
     """Tables whose sums cancel, so that what is lost on the way is not lost in what is left.
 
-    Large are those of tokens and positions, or of positions and hardly those of tokens, or of queries.
+    Large are those of tokens and positions, or of positions and hardly those of tokens, or of queries; or
+    those of tokens are all there are.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -32,19 +33,21 @@ def cancelling_tables(seed: int) -> tuple[Paths, Query]:
         return torch.randn(shape, generator=generator, dtype=torch.float64)
 
     paths = path_tables(tiny_model(Kind.SKILLED, Sizes(VOCAB, K), seed))
-    far, large = 2.0**20 * drawn(VOCAB).sign(), seed % 3
+    far, large = 2.0**20 * drawn(VOCAB).sign(), seed % 4
     logits = {
         "EVOU": drawn(VOCAB, VOCAB) + (far if large == 0 else 0.0),
         "PVOU": drawn(K, VOCAB) - (far if large < 2 else 0.0),
         "EUPU": drawn(VOCAB, VOCAB) + (2.0**20 if large == 2 else 0.0),
     }
-    if large == 0:
+    if large in (0, 3):
         logits["EUPU"] *= 0.0
+    if large == 3:
+        logits["PVOU"] *= 0.0
     if large == 1:
         logits["EVOU"] *= 2.0**-30
     tables = {name: Interval.hull(t, t + 0.1 * drawn(*t.shape).relu()) for name, t in logits.items()}
     weight, position = drawn(VOCAB - Q, VOCAB).exp(), drawn(K).exp()
-    if seed % 6 > 2:  # products with these are exact
+    if seed % 8 > 3:  # products with these are exact
         weight, position = weight.log2().round().exp2(), position.log2().round().exp2()
     query = attrs.evolve(
         query_tables(paths, Q),
