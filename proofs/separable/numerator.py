@@ -32,8 +32,7 @@ class Query:
     """Attention weights of one query, divided by ``e^(token_shift[m] + position_shift)``.
 
     Attributes:
-        q: the query token.
-        first: the least maximum, which is q; row i of a table is about the maximum ``q + i``.
+        q: the query token, and the least maximum: row i of a table is about the maximum ``q + i``.
         weight_lower, weight_upper: ``[M, V]`` bounds of ``e^(EQKE[q,t] − token_shift[m])``, for M maxima.
         position_lower, position_upper: ``[K]`` bounds of ``e^(EQKP[q,p] − position_shift)``.
         token_shift: ``[M]`` integers (as float64); ``position_shift``: an integer.

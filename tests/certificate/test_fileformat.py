@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +98,8 @@ def certificates(draw: st.DrawFn) -> Certificate:
         max_leaves=5,
     )
     remarks = draw(st.dictionaries(st.text(max_size=4), json, max_size=3))
-    return Certificate(claim, "drawn", 1, content, {}, draw(json), remarks)
+    parameters = draw(st.dictionaries(st.text(max_size=4), json, max_size=2))
+    return Certificate(claim, "drawn", 1, content, parameters, draw(json), remarks)
 
 
 @given(certificates())
@@ -235,6 +239,55 @@ def test_the_library_refuses_what_the_auditor_cannot_read(tmp_path: Path) -> Non
         assert not _library_accepts(seal(edited(change)))
     for change, _ in FALSE.values():
         assert _kernel_accepts(seal(edited(change)), tmp_path)
+
+
+CHANGED: dict[str, tuple[Callable[[Any], object], str]] = {
+    "another schema": (lambda d: d.update(certkit=2), "certkit=2: this version reads schema 1"),
+    "schema a bool": (lambda d: d.update(certkit=True), "certkit=True"),
+    "total": (lambda d: d["statement"].update(total=65), "total=65 is not vocab^k=64"),
+    "tokens beyond memory": (lambda d: d["statement"].update(vocab=2**53), "vocab=9007199254740992"),
+    "positions beyond counting": (lambda d: d["statement"].update(k=2**53), "k=9007199254740992"),
+    "content of two kinds": (lambda d: d["proof"]["content"][2].update(counts={}), "exactly one of"),
+    "a row with more": (
+        lambda d: d["proof"]["content"][2]["tails"]["rows"][0].append(0),
+        "must be [x, multiplier, failing_at_most]",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_what_is_wrong_is_named_even_when_sealed(name: str) -> None:
+    change, message = CHANGED[name]
+    document = json.loads(encode(CERT))
+    change(document)
+    with pytest.raises(CertificateError) as caught:
+        decode(seal(document))
+    assert message in str(caught.value)
+
+
+def test_other_spellings_are_named() -> None:
+    data = encode(CERT)
+    for other, message in (
+        (data + b"\n", "canonical form"),
+        (data.replace(b":", b": ", 1), "canonical form"),
+        (data.replace(b'"certkit":1', b'"certkit":1,"certkit":1'), "duplicate field"),
+        (data.replace(b'"certkit":1', b'"certkit":1.0'), "1.0: a certificate holds no decimal numbers"),
+        (data.replace(b'"certkit":1', b'"certkit":NaN'), "NaN: a certificate holds no decimal numbers"),
+        (data.replace(b'"certkit":1', b'"certkit":' + b"9" * 18), "beyond 2^53 are strings"),
+        (data.replace(b"certkit", b"certk\xc3\xaft"), "not ASCII"),
+    ):
+        with pytest.raises(CertificateError, match=re.escape(message)):
+            decode(other)
+
+
+def test_a_file_may_be_as_large_as_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, size = tmp_path / "x.cert", len(encode(CERT))
+    CERT.save(path)
+    monkeypatch.setattr("certkit.fileformat.MAX_BYTES", size)
+    assert load(path).content == SAMPLE
+    monkeypatch.setattr("certkit.fileformat.MAX_BYTES", size - 1)
+    with pytest.raises(CertificateError, match=f"{size} bytes is more than the {size - 1}"):
+        load(path)
 
 
 @pytest.mark.parametrize(

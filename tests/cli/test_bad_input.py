@@ -13,9 +13,10 @@ import safetensors.torch
 import torch
 
 from certkit.certificate import Certificate, Claim
-from certkit.cli.exits import Exit
+from certkit.cli.exits import CliError, Exit
 from certkit.cli.kinds import is_certificate
 from certkit.cli.main import main
+from certkit.cli.train import parse_seeds
 from certkit.content import CertifiedSet, full_content
 from proofs.model import Model, save_model
 
@@ -161,6 +162,13 @@ def test_bad_input(
     assert named in message[0]
     assert "Traceback" not in printed.err
     assert printed.out == ""
+
+
+def test_seeds_are_numbers_and_ranges_up_to_a_limit() -> None:
+    assert parse_seeds("3-3,1, 8-10") == [1, 3, 8, 9, 10]
+    assert len(parse_seeds("0-9999")) == 10_000
+    with pytest.raises(CliError, match="10001 seeds at once"):
+        parse_seeds("0-10000")
 
 
 @pytest.mark.parametrize("line", ["audit good.cert good.safetensors", "audit text good.safetensors"])

@@ -91,11 +91,15 @@ def test_commands(
     CELLS.save("b.cert")
     assert main(["combine", "a.cert", "b.cert", "--out", "c.cert"]) == 0
     assert Certificate.load("c.cert").claim.correct_at_least == 14
-    assert "14 of 64" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "14 of 64" in printed
+    assert "5 more than the best part" in printed
     assert main(["diff", "a.cert", "b.cert", "--json"]) == 0
     assert capsys.readouterr().out.splitlines()[0] == '{"q": 0, "m": 1, "first": 2, "second": 3, "gain": 1}'
     assert main(["diff", "a.cert", "b.cert"]) == 0
-    assert "3 classes differ" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "3 classes differ. Class by class the second proves 5 more, 7 fewer." in printed
+    assert [line.split()[-1] for line in printed.splitlines()[-4:] if line.strip()] == ["-7", "+4", "+1"]
     assert main(["diff", "a.cert", "a.cert"]) == 0
     assert "same number" in capsys.readouterr().out
     certificate(full_content(0, 0, 3), model="1" * 64).save("other.cert")

@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certkit.content import (
+    Bound,
+    BoundContent,
     Box,
     Cell,
     CertifiedSet,
@@ -121,6 +123,84 @@ def test_a_pool_is_one_line_and_names_the_tokens_of_its_task() -> None:
     assert list(content_records(content, task)) == [{"q": 1, "m": 0, "light": [3, 4], **numbers}]
     assert content_kinds(content) == "pools"
     assert {name: count for name, count in summary(content).items() if count} == {"classes": 1, "pools": 1}
+
+
+TASK = Task((4, 3, 2, 1, 0), (1, 0, 2, 3, 4))
+"""Ranks 0 to 4 are the tokens 4, 3, 2, 1, 0, and these are the right logits 4, 3, 2, 0, 1."""
+
+MIXED = CertifiedSet(
+    4,
+    5,
+    (
+        SetContent(0, 2, (Cell(1, (0, 1)),)),
+        full_content(1, 3, 4, exceptions=((0, 0, 3), (0, 3, 3))),
+        TailContent(2, 3, -0.5, (Tail(0, 0.25, 3), Tail(4, 2.0, 1))),
+        CountContent(2, 4, 0.5, (Count(1, 0.125, 0.0, 5, 0), Count(3, 0.25, -1.0, 6, 2))),
+        BoundContent(
+            3,
+            4,
+            2.0,
+            (
+                Bound((3,), None, 0.25, 4.0, 7, 5),
+                Bound((0, 1), None, 1.0, -1.0, 9),
+                Bound((2,), (3, 64), 0.5, 0.0, 8),
+            ),
+        ),
+    ),
+)
+
+
+def test_every_kind_of_line_has_its_numbers_where_they_belong() -> None:
+    tails = {"q": 2, "m": 3, "c": "-0x1.0p-1"}
+    counts = {"q": 2, "m": 4, "c": "0x1.0p-1"}
+    bounds = {"q": 3, "m": 4, "c": "0x1.0p+1"}
+    whole = {"q": 1, "m": 3, "contains_max": True}
+    cell = {"q": 0, "m": 2, "n": 1, "allowed": [0, 1], "count": 6}
+    found = list(content_records(MIXED))
+    assert found[0] == cell
+    assert found[1] == whole | {"positions": [[1, 2, 3], [0, 1, 2, 3], [0, 1, 2, 3]], "count": 3 * 16 - 2 * 9}
+    assert found[-7:] == [
+        tails | {"x": 0, "lambda": "0x1.0p-2", "failing_at_most": 3},
+        tails | {"x": 4, "lambda": "0x1.0p+1", "failing_at_most": 1},
+        counts | bins("0x1.0p-3", "0x0.0p+0", 5, 0) | {"x": 1},
+        counts | bins("0x1.0p-2", "-0x1.0p+0", 6, 2) | {"x": 3},
+        bounds | bins("0x1.0p-2", "0x1.0p+2", 7, 5) | {"xs": [3], "meet": []},
+        bounds | bins("0x1.0p+0", "-0x1.0p+0", 9, 0) | {"xs": [0, 1], "meet": []},
+        bounds | bins("0x1.0p-1", "0x0.0p+0", 8, 0) | {"xs": [2], "meet": [3, 64]},
+    ]
+
+
+def bins(width: str, offset: str, most: int, least: int) -> dict[str, object]:
+    return {"width": width, "offset": offset, "failing_at_most": most, "failing_at_least": least}
+
+
+def test_lines_about_another_task_name_its_tokens_and_logits() -> None:
+    """Every field that holds ranks, and no other."""
+    token, logit = (4, 3, 2, 1, 0), (4, 3, 2, 0, 1)
+    for rank, named in zip(content_records(MIXED), content_records(MIXED, TASK), strict=True):
+        expected: dict[str, Any] = dict(rank)
+        for name, value in rank.items():
+            ranks: Any = value
+            if name in ("q", "m"):
+                expected[name] = token[ranks]
+            elif name == "x":
+                expected[name] = logit[ranks]
+            elif name == "xs":
+                expected[name] = [logit[x] for x in ranks]
+            elif name == "meet" and ranks:
+                expected[name] = [logit[ranks[0]], ranks[1]]
+            elif name == "allowed":
+                expected[name] = sorted(token[t] for t in ranks)
+            elif name == "positions":
+                expected[name] = [sorted(token[t] for t in tokens) for tokens in ranks]
+        assert named == expected
+
+
+def test_a_summary_counts_rows_and_not_classes() -> None:
+    parts = {"cells": 1, "boxes": 1, "exceptions": 2, "tails": 2, "pools": 0, "counts": 2, "bounds": 3}
+    assert summary(MIXED) == {"classes": 5, **parts}
+    assert content_kinds(MIXED) == "cells+boxes+tails+counts+bounds"
+    assert content_kinds(CertifiedSet(4, 5, ())) == "none"
 
 
 @pytest.mark.parametrize("k", [1, 2])

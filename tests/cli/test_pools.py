@@ -36,6 +36,12 @@ def test_show(capsys: Captured) -> None:
     assert (shown["content"], shown["parts"]["pools"], shown["parts"]["tails"]) == ("pools", 15, 0)
 
 
+def test_a_single_token_is_its_own_maximum(capsys: Captured) -> None:
+    prove(tiny_model(Kind.SKILLED, Sizes(5, 1), 2), "cubic").save("one.cert")
+    assert main(["show", "one.cert"]) == 0
+    assert " of 5 classes (query, maximum) have content" in capsys.readouterr().out
+
+
 def test_show_content_sums_to_the_claim(capsys: Captured) -> None:
     assert main(["show", "pools.cert", "--content"]) == 0
     records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import math
-import os
 import random
-import signal
-from collections.abc import Iterator
+from pathlib import Path
 
 import attrs
 import pytest
 import torch
 
-from certkit import cost, rounding
+from certkit import rounding
 from certkit.certificate import Bound, BoundContent, CertifiedSet
-from proofs.listening import listening
+from certkit.kernel.audit import audit
+from proofs import prove, save_model
 from proofs.model import Model
 from proofs.paths import path_tables
-from proofs.separable import groups, queries, union
-from proofs.separable.alive import alive_pairs, alive_terms, pruner
+from proofs.separable import groups, union
+from proofs.separable.alive import alive_pairs, pruner
 from proofs.separable.count import Binned
 from proofs.separable.groups import NONE, Rows, meet_terms, row_terms
 from proofs.separable.numerator import Terms, query_tables, terms_of
+from proofs.separable.tally import Bins
 from proofs.separable.union import SeparableUnion, UnionWitness
-from proofs.strategy import StrategyError
 from proofs.witness import WitnessError, witness_from_json, witness_to_json
 from tests.separable.classes import ClassTruth, check_certified, some_model
 from tests.support.models import Kind, Sizes, tiny_model
@@ -113,7 +112,9 @@ def test_meets_are_below_both_outputs(seed: int) -> None:
         part = rows.meet[met].double() / 64
         x = torch.tensor([rows.outputs_of()[row][0] for row in met.tolist()])
         for found, tokens, scale in ((own, x, torch.ones_like(part)), (other, rows.earlier[met], part)):
-            most = terms_of(paths, query, rows.m[met], tokens).upper
+            pairs = terms_of(paths, query, rows.m[met], tokens)
+            assert bool((-found.query_upper <= rounding.mul_up(scale, pairs.query_upper)).all())
+            most = pairs.upper
             there = torch.isfinite(most)
             above = rounding.mul_up(scale[:, None, None], most.masked_fill(~there, 0.0))
             assert bool((-found.upper <= above)[there].all())
@@ -131,53 +132,6 @@ def test_a_meet_never_makes_a_row_count_more() -> None:
         )
         without = UNION.verify(model, attrs.evolve(witness, rows=alone))
         assert without.correct_at_least <= UNION.verify(model, witness).correct_at_least
-
-
-@pytest.fixture
-def three_processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Queries of tiny models, too, are given to three processes."""
-    before = torch.get_num_threads()
-    monkeypatch.setattr(queries, "FEWEST", 1)
-    torch.set_num_threads(3)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.mark.usefixtures("three_processes")
-def test_several_processes_find_the_same() -> None:
-    model = some_model(3)
-    witness = UNION.search(model)
-    assert len(set(queries.each_query(lambda _: os.getpid(), 6)) - {os.getpid()}) > 0
-    found = []
-    for threads in (1, 3):
-        torch.set_num_threads(threads)
-        with cost.counting() as spent:
-            found.append((witness_to_json(UNION.search(model)), UNION.verify(model, witness), spent))
-    assert found[0] == found[1]
-
-
-@pytest.mark.usefixtures("three_processes")
-@pytest.mark.parametrize("threads", [1, 3])
-def test_each_query_is_reported(threads: int) -> None:
-    torch.set_num_threads(threads)
-    told = list[tuple[int, int]]()
-    with listening(lambda done, total: told.append((done, total))):
-        assert list(queries.each_query(lambda q: 2 * q, 4)) == [0, 2, 4, 6]
-        for _ in alive_terms(path_tables(tiny_model(Kind.SKILLED, Sizes(3, 2), 0))):
-            pass
-    list(queries.each_query(lambda q: q, 2))  # nobody listens
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4), (1, 3), (2, 3), (3, 3)]
-
-
-@pytest.mark.usefixtures("three_processes")
-def test_a_killed_process_is_an_error_and_nothing_hangs() -> None:
-    def dies(q: int) -> int:
-        if q == 2:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return q
-
-    with pytest.raises(StrategyError, match="fewer threads"):
-        list(queries.each_query(dies, 6))
 
 
 def test_the_enclosure_closes_as_bins_get_finer() -> None:
@@ -200,8 +154,13 @@ def base() -> tuple[Model, UnionWitness]:
     return model, adversarial(model, 3)
 
 
-@pytest.mark.parametrize("name", ["width", "offset"])
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+BAD = (math.nan, math.inf, -math.inf)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [*(("offset", bad) for bad in BAD), *(("width", bad) for bad in (*BAD, 0.0, -0.0, -1.0))],
+)
 def test_bad_bins_are_refused(name: str, value: float) -> None:
     model, witness = base()
     bad = getattr(witness, name).clone()
@@ -223,6 +182,7 @@ BAD_ROWS: dict[str, list[Listed]] = {
     "meets an output of another class": [(0, 1, [0], None), (0, 2, [1], (0, 5))],
     "a negative multiple": [(0, 1, [0], None), (0, 1, [2], (0, -5))],
     "a multiple of 0": [(0, 1, [0], None), (0, 1, [2], (0, 0))],
+    "a multiple beyond counting": [(0, 1, [0], None), (0, 1, [2], (0, 2**20 + 1))],
     "a multiple of nothing": [(0, 1, [0], None), (0, 1, [2], (NONE, 5))],
     "a group that meets": [(0, 1, [0], None), (0, 1, [2, 3], (0, 5))],
 }
@@ -235,6 +195,70 @@ def test_bad_rows_are_refused(name: str) -> None:
     width = torch.ones(len(rows.q), dtype=torch.float64)
     with pytest.raises(WitnessError):
         UNION.verify(model, UnionWitness(rows, width, 0 * width))
+
+
+def test_a_multiple_may_be_as_large_as_is_said() -> None:
+    columns([(0, 1, [0], None), (0, 1, [2], (0, 2**20))]).checked(4)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_bins_that_cannot_be_used_cost_their_class(seed: int) -> None:
+    """Too fine to be counted in, or with an offset beyond all terms."""
+    model = some_model(seed)
+    witness, rng = adversarial(model, seed), random.Random(seed)
+    bad = torch.tensor([rng.random() < 0.3 for _ in witness.width], dtype=torch.bool)
+    for change in (
+        {"width": witness.width.masked_fill(bad, 1e-300)},
+        {"offset": witness.offset.masked_fill(bad, 1e300)},
+    ):
+        certified = UNION.verify(model, attrs.evolve(witness, **change))
+        check_certified(certified, ClassTruth(model))
+        lost = {(int(witness.rows.q[row]), int(witness.rows.m[row])) for row in bad.nonzero()[:, 0].tolist()}
+        assert not lost & {(entry.q, entry.m) for entry in certified.entries}
+
+
+def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed in (1, 3, 5):
+        model = some_model(seed)
+        witness = adversarial(model, seed)
+        together = UNION.verify(model, witness)
+        with monkeypatch.context() as patch:
+            patch.setattr(groups, "_BLOCK", 2 * model.n_ctx * model.vocab)
+            assert UNION.verify(model, witness) == together
+
+
+def test_what_is_taken_off_is_rounded_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """2^54 − 3 is no float64, and the nearest with an even last digit is below it."""
+    model, witness = base()
+    paths = path_tables(model)
+    rows, here = witness.rows.of_query(0)
+    assert bool((rows.meet > 0).any())
+
+    def counts(bins: Bins) -> tuple[torch.Tensor, torch.Tensor]:
+        most = torch.full((len(bins.m),), 2.0**54, dtype=torch.float64)
+        return torch.full_like(most, 3.0), most
+
+    monkeypatch.setattr(union, "tally", counts)
+    found = union._most(paths, query_tables(paths, 0), rows, witness.width[here], witness.offset[here])
+    assert found.tolist() == [2**54 - 2 if k else 2**54 for k in rows.meet.tolist()]
+
+
+def test_a_class_in_which_nothing_is_right_still_bounds_what_fails() -> None:
+    model = tiny_model(Kind.GAUSSIAN, Sizes(4, 3), 2)
+    truth = ClassTruth(model)
+    certified = UNION.verify(model, UNION.search(model))
+    nothing = [entry for entry in certified.entries if not entry.correct_at_least(3)]
+    assert nothing
+    assert all(entry.failing_at_least(3) > 0 for entry in nothing)
+    check_certified(certified, truth)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_auditor_confirms_it(seed: int, tmp_path: Path) -> None:
+    model = tiny_model(Kind.SKILLED, Sizes(5, 3), seed)
+    prove(model, "separable-union").save(tmp_path / "union.cert")
+    save_model(model, tmp_path / "model.safetensors")
+    assert audit(str(tmp_path / "union.cert"), str(tmp_path / "model.safetensors")).verdict == "verified"
 
 
 def test_a_missing_row_costs_its_class() -> None:

@@ -1,14 +1,19 @@
-"""Tiny models by the seed: random at every scale, nearly right, and built to be on the edge."""
+"""Tiny models by the seed: random at every scale, nearly right, and built to be on the edge.
+
+Kinds that `certkit.testing.models` has too are made there. The skilled ones differ: these attend harder, have
+noise at more scales, and read the rank in the dimension that tokens write. What tests know by seed is theirs.
+"""
 
 from __future__ import annotations
 
 import enum
 import math
 
-import attrs
 import torch
 from torch import Tensor
 
+from certkit.testing.models import Kind as Shipped
+from certkit.testing.models import Sizes, tiny_weights
 from proofs.model import TENSOR_NAMES, Model
 
 
@@ -31,42 +36,12 @@ class Kind(enum.StrEnum):
     """Weights up to the largest of binary32, or down to its subnormals."""
 
 
-@attrs.frozen
-class Sizes:
-    """Shapes of a tiny model."""
-
-    vocab: int
-    n_ctx: int
-    d_model: int = 4
-    d_head: int = 3
-
-
 def _normal(generator: torch.Generator, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 def _uniform(generator: torch.Generator, low: float, high: float) -> float:
     return low + (high - low) * torch.rand((), generator=generator, dtype=torch.float64).item()
-
-
-def _shapes(sizes: Sizes) -> dict[str, tuple[int, int]]:
-    v, k, d, h = sizes.vocab, sizes.n_ctx, sizes.d_model, sizes.d_head
-    return {
-        "W_E": (v, d),
-        "W_pos": (k, d),
-        "W_Q": (d, h),
-        "W_K": (d, h),
-        "W_V": (d, h),
-        "W_O": (h, d),
-        "W_U": (d, v),
-    }
-
-
-def _gaussian(sizes: Sizes, generator: torch.Generator) -> dict[str, Tensor]:
-    return {
-        name: _normal(generator, *shape) * 10 ** _uniform(generator, -3, 3)
-        for name, shape in _shapes(sizes).items()
-    }
 
 
 def _skilled(sizes: Sizes, generator: torch.Generator) -> dict[str, Tensor]:
@@ -76,7 +51,7 @@ def _skilled(sizes: Sizes, generator: torch.Generator) -> dict[str, Tensor]:
     """
     v, d, h = sizes.vocab, sizes.d_model, sizes.d_head
     rank = torch.arange(v, dtype=torch.float64)
-    tensors = {name: torch.zeros(shape, dtype=torch.float64) for name, shape in _shapes(sizes).items()}
+    tensors = {name: torch.zeros(shape, dtype=torch.float64) for name, shape in sizes.shapes().items()}
     tensors["W_E"][:, 0], tensors["W_E"][:, 1 % d] = rank, tensors["W_E"][:, 1 % d] + 1.0
     tensors["W_Q"][1 % d, 0] = _uniform(generator, 1.0, 12.0) * math.sqrt(h)
     tensors["W_K"][0, 0] = 1.0
@@ -87,14 +62,6 @@ def _skilled(sizes: Sizes, generator: torch.Generator) -> dict[str, Tensor]:
     tensors["W_U"][0], tensors["W_U"][1 % d] = strength * rank, -strength * rank.square() / 2
     noise = 10 ** _uniform(generator, -4, 0)
     return {name: tensor + noise * _normal(generator, *tensor.shape) for name, tensor in tensors.items()}
-
-
-def _integer(sizes: Sizes, generator: torch.Generator) -> dict[str, Tensor]:
-    reach = int(_uniform(generator, 1, 4))
-    return {
-        name: torch.randint(-reach, reach + 1, shape, generator=generator).double()
-        for name, shape in _shapes(sizes).items()
-    }
 
 
 def _twin(sizes: Sizes, generator: torch.Generator, ulp: bool) -> dict[str, Tensor]:
@@ -124,7 +91,7 @@ def _extreme(sizes: Sizes, generator: torch.Generator) -> dict[str, Tensor]:
     largest = torch.finfo(torch.float32).max
     return {
         name: (_normal(generator, *shape) * 10 ** _uniform(generator, -44, 38.5)).clamp(-largest, largest)
-        for name, shape in _shapes(sizes).items()
+        for name, shape in sizes.shapes().items()
     }
 
 
@@ -132,9 +99,9 @@ def tiny_model(kind: Kind, sizes: Sizes, seed: int) -> Model:
     """The tiny model of this kind, these sizes and this seed."""
     generator = torch.Generator().manual_seed(seed)
     makers = {
-        Kind.GAUSSIAN: lambda: _gaussian(sizes, generator),
+        Kind.GAUSSIAN: lambda: tiny_weights(Shipped.GAUSSIAN, sizes, seed),
         Kind.SKILLED: lambda: _skilled(sizes, generator),
-        Kind.INTEGER: lambda: _integer(sizes, generator),
+        Kind.INTEGER: lambda: tiny_weights(Shipped.INTEGER, sizes, seed),
         Kind.TWIN: lambda: _twin(sizes, generator, ulp=False),
         Kind.NEAR_TWIN: lambda: _twin(sizes, generator, ulp=True),
         Kind.HUGE: lambda: _huge(sizes, generator),

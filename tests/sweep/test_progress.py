@@ -29,6 +29,14 @@ def test_what_begins_anew_is_estimated_anew() -> None:
     assert stream.getvalue().splitlines()[1:] == ["proving: 2 of 4 in 0:01:10, about 0:01:10 left"]
 
 
+def test_as_much_done_as_before_begins_nothing_anew() -> None:
+    stream, now = io.StringIO(), [0.0]
+    lines = Lines("proving", Console(file=stream, width=200), every=60, clock=lambda: now[0])
+    for now[0], done in ((30.0, 1), (50.0, 1), (90.0, 2)):
+        lines(done, 4)
+    assert stream.getvalue() == "proving: 2 of 4 in 0:01:30, about 0:01:30 left\n"
+
+
 def test_nothing_done_gives_no_estimate() -> None:
     stream, now = io.StringIO(), [0.0]
     lines = Lines("proving", Console(file=stream, width=200), every=60, clock=lambda: now[0])
