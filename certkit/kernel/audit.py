@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
 from multiprocessing import Pool
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from certkit.kernel.counting import check_disjoint, count_sets, need, read_parts
 from certkit.kernel.model import Model
 from certkit.kernel.reader import Entry, Statement, read_certificate
 from certkit.kernel.sets import PRECISIONS, SetRule, never_fails
-from certkit.kernel.tails import check_row, count_rows
+from certkit.kernel.tails import Kind, check_row, check_tail, count_rows, tail_bounds
 from certkit.kernel.verdict import Finding, Verdict, kernel_sha256
 from certkit.kernel.weights import read_weights
 
@@ -45,7 +45,7 @@ def audit(certificate: str, model: str, sample: int | None = None, jobs: int = 1
     bits = PRECISIONS[0]
     drawn = finding = task = None
     try:
-        statement, entries = read_certificate(certificate)
+        statement, entries = read_certificate(certificate, _further_entry)
         weights = read_weights(model)
         if weights.sha256 != statement.model:
             where = f"the certificate is about another model, {statement.model[:64]!r}"
@@ -107,7 +107,7 @@ def account(entry: Entry, k: int, vocab: int) -> tuple[int, int]:
     Raise a `Finding` unless it is well formed.
     """
     need(0 <= entry.q <= entry.m < vocab and (k > 1 or entry.q == entry.m), entry, "no such class")
-    return count_sets(entry, k) if entry.kind == "sets" else count_rows(entry, k, vocab)
+    return count_sets(entry, k) if entry.kind == "sets" else count_rows(entry, _kind(entry), k, vocab)
 
 
 def decide(model: Model, entry: Entry, confirm: bool) -> Outcome:
@@ -119,7 +119,7 @@ def decide(model: Model, entry: Entry, confirm: bool) -> Outcome:
             sets = SetRule(model, entry, read_parts(entry, model.k), confirm)
             return Outcome(certified, sets.check(), None)
         for row in entry.rows:
-            bits = max(bits, check_row(model, entry, row))
+            bits = max(bits, check_row(model, entry, _kind(entry), row))
         if entry.kind != "pool":  # which is about all tokens
             named = {entry.m}.union(*(row.outputs for row in entry.rows))
             others = [x for x in range(model.vocab) if x not in named]
@@ -127,6 +127,20 @@ def decide(model: Model, entry: Entry, confirm: bool) -> Outcome:
     except Finding as finding:
         return Outcome(0, bits, finding)
     return Outcome(certified, bits, None)
+
+
+def _kind(entry: Entry) -> Kind:
+    if entry.kind == "tails":
+        return Kind(check_tail, tail_bounds)
+    from certkit.kernel.further import KINDS
+
+    return KINDS[entry.kind]
+
+
+def _further_entry(value: Any, name: str) -> Entry:
+    from certkit.kernel.further import read_entry
+
+    return read_entry(value, name)
 
 
 def _decide_all(model: Model, entries: list[Entry], confirm: bool, jobs: int) -> Iterator[Outcome]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -80,6 +81,10 @@ class Statement(NamedTuple):
     correct_at_least: int
     correct_at_most: int | None
     total: int
+
+
+#: Reads a JSON value, which messages call by the name.
+Reader = Callable[[Any, str], Entry]
 
 
 def refuse(rule: str, where: str) -> NoReturn:
@@ -158,8 +163,11 @@ _PROOF = {"strategy": str, "version": int, "parameters": dict, "witness": object
 _FILE = {"digest": str, "file_digest": str, "statement": _STATEMENT, "proof": _PROOF, "remarks": dict}
 
 
-def read_certificate(path: str) -> tuple[Statement, tuple[Entry, ...]]:
-    """Read and check the envelope, and return what is claimed and what is to prove it."""
+def read_certificate(path: str, beyond: Reader) -> tuple[Statement, tuple[Entry, ...]]:
+    """Read and check the envelope, and return what is claimed and what is to prove it.
+
+    Content that is neither sets nor tails is left to `beyond`.
+    """
     data = read_bounded(path, MAX_BYTES)
     if not data.isascii():
         refuse("json", "the certificate is not JSON in ASCII")
@@ -180,10 +188,11 @@ def read_certificate(path: str) -> tuple[Statement, tuple[Entry, ...]]:
     if not fields["proof"]["strategy"] or fields["proof"]["version"] < 1:
         refuse("schema", "a strategy has a name and a version of at least 1")
     content = enumerate(fields["proof"]["content"])
-    return Statement(**fields["statement"]), tuple(_entry(value, f"content[{i}]") for i, value in content)
+    entries = tuple(_entry(value, f"content[{i}]", beyond) for i, value in content)
+    return Statement(**fields["statement"]), entries
 
 
-def _entry(value: Any, name: str) -> Entry:
+def _entry(value: Any, name: str, beyond: Reader) -> Entry:
     if type(value) is dict and "sets" in value:
         q, m, sets = shaped(value, _SETS, name).values()
         cells, boxes = (Cell(**cell) for cell in sets["cells"]), (Box(**box) for box in sets["boxes"])
@@ -192,9 +201,7 @@ def _entry(value: Any, name: str) -> Entry:
         q, m, tails = shaped(value, _TAILS, name).values()
         rows = (Row((x,), (multiplier,), most) for x, multiplier, most in tails["rows"])
         return Entry(q, m, "tails", shift=tails["shift"], rows=tuple(rows))
-    from certkit.kernel.further import read_entry
-
-    return read_entry(value, name)
+    return beyond(value, name)
 
 
 def shaped(value: Any, shape: Any, name: str) -> Any:

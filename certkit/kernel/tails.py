@@ -32,16 +32,7 @@ class Kind(NamedTuple):
     bounds: Callable[[Model, Entry, Row, int, bool], tuple[int, arb | int]]
 
 
-def kind_of(entry: Entry) -> Kind:
-    """Return the kind of the rows of an entry."""
-    if entry.kind == "tails":
-        return Kind(check_tail, tail_bounds)
-    from certkit.kernel.further import KINDS
-
-    return KINDS[entry.kind]
-
-
-def count_rows(entry: Entry, k: int, vocab: int) -> tuple[int, int]:
+def count_rows(entry: Entry, kind: Kind, k: int, vocab: int) -> tuple[int, int]:
     """Return how many sequences the rows leave to be correct, and how many they say fail.
 
     A class has (m+1)^(K−1) − [q<m]·m^(K−1) sequences. Raise a `Finding` unless the rows are about wrong
@@ -56,7 +47,7 @@ def count_rows(entry: Entry, k: int, vocab: int) -> tuple[int, int]:
         need(new, entry, row.about, "is m, no token, out of order or there twice")
         need(covered.issuperset(row.meet[:1]), entry, row.about, "meets no earlier row by", *row.meet)
         need(0 <= least <= most, entry, row.about, "failing between", least, most)
-        kind_of(entry).check(entry, row)
+        kind.check(entry, row)
         covered.update(tokens)
         last = tokens[-1] if entry.kind in ("tails", "counts") else -1  # bounds come in any order
     total = (entry.m + 1) ** (k - 1) - (entry.m ** (k - 1) if entry.q < entry.m else 0)
@@ -64,9 +55,9 @@ def count_rows(entry: Entry, k: int, vocab: int) -> tuple[int, int]:
     return max(0, total - sum(row.failing_at_most for row in entry.rows)), failing
 
 
-def check_row(model: Model, entry: Entry, row: Row) -> int:
+def check_row(model: Model, entry: Entry, kind: Kind, row: Row) -> int:
     """Raise a `Finding` unless least ≤ lower and ⌊upper⌋ ≤ most; return the precision that was needed."""
-    least, most, bounds = row.failing_at_least, row.failing_at_most, kind_of(entry).bounds
+    least, most, bounds = row.failing_at_least, row.failing_at_most, kind.bounds
     claim = f"q={entry.q} m={entry.m}: {row.about} failing between {least} and {most}"
     for bits in PRECISIONS:
         lower, upper = bounds(model, entry, row, bits, False)

@@ -33,8 +33,8 @@ from certkit.certificate import (
     runs_from_tokens,
 )
 from certkit.fileformat import CertificateError, canonical, decode, dyadic, encode, load, seal, wide_int
-from certkit.kernel.reader import read_certificate
 from certkit.kernel.verdict import Finding
+from tests.support.rows import read_certificate
 from tests.tasks.support import tasks
 
 finite = st.floats(allow_nan=False, allow_infinity=False)

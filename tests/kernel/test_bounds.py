@@ -22,12 +22,12 @@ from certkit.kernel.audit import decide
 from certkit.kernel.bins import recount
 from certkit.kernel.model import Model as Auditor
 from certkit.kernel.reader import Entry, Row
-from certkit.kernel.tails import check_row
 from certkit.kernel.verdict import Finding
 from certkit.kernel.weights import read_weights
 from certkit.testing.models import Kind, Sizes, tiny_weights
 from proofs.model import Model
 from tests.support.certs import certificate, document, saved, write
+from tests.support.rows import check_row
 
 SIZES = (Sizes(3, 3), Sizes(4, 3), Sizes(5, 2), Sizes(2, 4), Sizes(4, 1))
 MULTIPLES = (1, 17, 64, 500)

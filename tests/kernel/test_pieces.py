@@ -26,7 +26,6 @@ from certkit.kernel.reader import (
     canonical,
     dyadic,
     parse_json,
-    read_certificate,
     shaped,
     wide,
 )
@@ -36,6 +35,7 @@ from certkit.kernel.verdict import Finding, Verdict
 from certkit.kernel.weights import Matrix, Weights, read_weights
 from tests.support.certs import certificate, document, saved, write
 from tests.support.models import Kind, Sizes, tiny_model
+from tests.support.rows import read_certificate
 
 # ------------------------------------------------------------------------------------------- content
 

@@ -17,12 +17,13 @@ from certkit.kernel.bins import recount
 from certkit.kernel.model import Model
 from certkit.kernel.reader import Box, Cell, Entry, Row, Statement
 from certkit.kernel.sets import PRECISIONS, never_fails
-from certkit.kernel.tails import check_row, tail_bounds
+from certkit.kernel.tails import tail_bounds
 from certkit.kernel.verdict import Finding
 from tests.kernel.test_pieces import flat, slanted
 from tests.kernel.test_truth import whole_content
 from tests.support.certs import certificate, document, saved, write
 from tests.support.models import Kind, Sizes, tiny_model
+from tests.support.rows import check_row
 
 AUDIT = import_module("certkit.kernel.audit")  # the function of this name hides it
 WRONG = [[1, -9, 0], [1, -9, 0], [9, -9, 0]]

@@ -274,16 +274,16 @@ def test_a_meet_that_takes_too_many_bins_bounds_nothing(monkeypatch: pytest.Monk
         assert bins.recount(flat([[0] * 3] * 3), Entry(2, 2, "bounds"), row, 64, inward) == (0, unknown)
 
 
-def test_a_count_is_refuted_only_by_what_inward_bins_contradict(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_count_is_refuted_only_by_what_inward_bins_contradict() -> None:
     answers = {(64, False): (0, 9), (64, True): (3, 5), (128, False): (3, 5)}
 
     def canned(model: Model, entry: Entry, row: Row, bits: int, inward: bool = False) -> tuple[int, int]:
         return answers[bits, inward]
 
-    monkeypatch.setattr(tails, "kind_of", lambda _: SimpleNamespace(bounds=canned))
+    kind = tails.Kind(tails.check_tail, canned)
     model, entry = flat([[0]]), Entry(0, 0, "counts")
-    assert tails.check_row(model, entry, Row((0,), (1.0, 0.0), 5, 3)) == 128
+    assert tails.check_row(model, entry, kind, Row((0,), (1.0, 0.0), 5, 3)) == 128
     for most, least in ((4, 3), (5, 4)):
         with pytest.raises(Finding) as caught:
-            tails.check_row(model, entry, Row((0,), (1.0, 0.0), most, least))
+            tails.check_row(model, entry, kind, Row((0,), (1.0, 0.0), most, least))
         assert caught.value.verdict == "refuted"

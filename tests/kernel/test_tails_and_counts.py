@@ -16,13 +16,14 @@ from certkit.kernel.audit import decide
 from certkit.kernel.bins import recount
 from certkit.kernel.model import Model as KernelModel
 from certkit.kernel.reader import Entry, Row
-from certkit.kernel.tails import check_row, tail_bounds
+from certkit.kernel.tails import tail_bounds
 from certkit.kernel.verdict import Finding
 from certkit.kernel.weights import read_weights
 from certkit.testing import models as shipped
 from proofs.model import Model
 from tests.support.certs import saved, weights_of
 from tests.support.models import Kind, Sizes, tiny_model
+from tests.support.rows import check_row
 
 MILD = (Kind.SKILLED, Kind.INTEGER, Kind.TWIN, Kind.NEAR_TWIN)
 SIZES = (Sizes(3, 1), Sizes(2, 4), Sizes(3, 3), Sizes(4, 3), Sizes(5, 2))

@@ -22,12 +22,13 @@ from certkit.kernel.audit import account, decide
 from certkit.kernel.bins import LARGEST, ceiling
 from certkit.kernel.counting import MAX_SETS, Part, check_disjoint
 from certkit.kernel.model import Model
-from certkit.kernel.reader import Box, Cell, Entry, Row, read_certificate
+from certkit.kernel.reader import Box, Cell, Entry, Row
 from certkit.kernel.sets import Terms, open_members
 from certkit.kernel.verdict import Finding
 from certkit.kernel.weights import Matrix, Weights, read_weights
 from tests.support.certs import certificate, document, saved, write
 from tests.support.models import Kind, Sizes, tiny_model
+from tests.support.rows import read_certificate
 
 M = 1000
 ROOM = str(Path(reader.__file__).parent)
