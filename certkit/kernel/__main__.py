@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a positive integer")
+        raise argparse.ArgumentTypeError(f"{text!a} must be a positive integer")
     return int(text)
 
 

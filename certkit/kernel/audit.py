@@ -48,7 +48,7 @@ def audit(certificate: str, model: str, sample: int | None = None, jobs: int = 1
         statement, entries = read_certificate(certificate, _further_entry)
         weights = read_weights(model)
         if weights.sha256 != statement.model:
-            where = f"the certificate is about another model, {statement.model[:64]!r}"
+            where = f"the certificate is about another model, {statement.model[:64]!a}"
             raise Finding("refuted", "model", where)
         if (statement.task, statement.semantics) == ("max-of-k", "real"):
             subject = Model(weights)
@@ -72,6 +72,8 @@ def audit(certificate: str, model: str, sample: int | None = None, jobs: int = 1
         finding = end
     except RecursionError:
         finding = Finding("refused", "json", "the certificate or the model's header is nested too deeply")
+    except MemoryError:
+        finding = Finding("undecided", "memory", "this machine has not the memory that the audit takes")
     spent = round(time.monotonic() - start, 3)
     if finding is None and drawn is not None:
         whole = f"all would take about {spent * drawn[1] / max(1, drawn[0]):.0f} seconds"

@@ -25,13 +25,15 @@ from certkit.kernel.tails import row_terms
 from certkit.kernel.verdict import Finding
 
 MAX_BINS = 1 << 16
-LARGEST = arb(2) ** (1 << 20)
+LARGEST = arb(2) ** (1 << 13)
 Side = Callable[[arb], int]  # which end of a ball is rounded up
 Sum = tuple[list[list[int]], int]  # integers by non-query position and token ≤ m, and what they must reach
 
 
 def recount(model: Model, entry: Entry, row: Row, bits: int, inward: bool = False) -> tuple[int, int]:
-    """Return (lower, upper), which enclose the number of failing sequences; lower is 0 if none are claimed.
+    """Return (lower, upper): so many sequences fail at least, and at most but for what a meet leaves out.
+
+    The lower number is 0 if none are claimed.
 
     With `inward` every rounding goes the other way: lower is then at least, and upper at most, what exact
     bins give, so that a claim beyond them is false. What takes too many bins to count is unknown: rounding at

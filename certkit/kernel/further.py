@@ -57,7 +57,7 @@ def read_subject(weights: Weights, statement: Statement, only_sets: bool) -> tup
     if statement.semantics == "real":
         return Model(weights), task
     if statement.semantics != "float32":
-        refuse("semantics", f"{statement.semantics[:40]!r} is unknown to this auditor")
+        refuse("semantics", f"{statement.semantics[:40]!a} is unknown to this auditor")
     if not only_sets:
         refuse("semantics", "a float32 claim is audited if it has cells and boxes alone")
     return Execution(weights), task

@@ -78,12 +78,12 @@ def plainly_correct(model: Model, entry: Entry, x: int) -> bool:
 
 
 def open_members(view: Terms, entry: Entry, part: Part) -> Iterator[Tokens]:
-    """Yield each member of a cell or box whose upper sum is not below 0: a search that enters no dead end.
+    """Yield each member of a cell or box whose upper sum is not below 0, or is but for the rounding of sums.
 
     Positions are filled from the left. `after[i][n]` is the most that the last i positions can add if n of
-    those before them hold m. Nothing but this number couples them, so it is attained: a branch is entered
-    exactly if such a member lies behind it, and the work is proportional to the members found. Only terms of
-    one sequence are ever added, so a large term that is not in it costs no digits.
+    those before them hold m. Nothing but this number couples them, so it is attained: a branch is entered if
+    such a member lies behind it. No branch that is entered is a dead end, so the work is proportional to the
+    members found. Only terms of one sequence are ever added: a large term that is not in it costs no digits.
     """
     m, rows, count = entry.m, view.high, len(part.sets)
     sets = [tokens_of(allowed) for allowed in part.sets]
@@ -103,10 +103,10 @@ def open_members(view: Terms, entry: Entry, part: Part) -> Iterator[Tokens]:
         if p == count:
             yield prefix
             continue
-        for t in ranked[p]:
-            n, reached = held_m + (t == m), total + rows[p][t]
-            if not reached + after[count - 1 - p][n] < 0:
-                stack.append(((*prefix, t), n, reached))
+        steps = [((*prefix, t), held_m + (t == m), total + rows[p][t]) for t in ranked[p]]
+        most = [(reached + after[count - 1 - p][n]).upper() for _, n, reached in steps]
+        needed = min(arb(0), max(most))  # below 0 if the rounding of sums leaves no branch: then the largest
+        stack += [step for step, reach in zip(steps, most, strict=True) if not reach < needed]
 
 
 def fails(model: Model, view: Terms, entry: Entry, sequence: Tokens, x: int) -> bool:

@@ -18,7 +18,7 @@ class Task(NamedTuple):
 def read_task(value: Any) -> Task:
     """Return the task that a statement names."""
     if type(value) is str:
-        refuse("task", f"task {value[:40]!r} is unknown to this auditor")
+        refuse("task", f"task {value[:40]!a} is unknown to this auditor")
     return Task(**shaped(value, {"order": [int], "labels": [int]}, "task"))
 
 

@@ -59,7 +59,7 @@ def read_weights(path: str) -> Weights:
         if not 1 <= min(height, width) <= max(height, width) <= MAX_SIDE:
             refuse("model", f"tensor {name} must have 1 to {MAX_SIDE} rows and columns")
         if dtype not in _FORMATS or height * width * _FORMATS[dtype][1] != stop - start:
-            refuse("model", f"tensor {name} has dtype {dtype[:9]!r} or a size that is not its shape's")
+            refuse("model", f"tensor {name} has dtype {dtype[:9]!a} or a size that is not its shape's")
         digest.update(f"{name}\0{dtype}\0{height},{width}\0".encode() + buffer[start:stop])
         matrices[name] = _decode(buffer[start:stop], dtype, width, name)
     return Weights(matrices, digest.hexdigest())

@@ -15,7 +15,7 @@ from certkit.kernel.audit import Outcome
 from certkit.kernel.model import Model
 from certkit.kernel.reader import Entry
 from tests.kernel.test_truth import whole_content
-from tests.support.certs import certificate, saved, write
+from tests.support.certs import certificate, document, saved, write
 from tests.support.models import Kind, Sizes, tiny_model
 
 AUDIT = import_module("certkit.kernel.audit")  # the function of this name hides it
@@ -77,6 +77,28 @@ def test_a_sample_says_how_long_all_would_take(
     assert (found.verdict, found.rule, found.sampled) == ("sampled", "all", (sample, 6))
     assert (len(asked), found.seconds) == (sample, 3.25)
     assert found.where == f"this is no verification; all would take about {seconds} seconds"
+
+
+def test_too_little_memory_is_no_refutation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*_: object, **__: object) -> Outcome:
+        raise MemoryError
+
+    model = tiny_model(Kind.SKILLED, Sizes(3, 2), 1)
+    path = write(encode(certificate(model, whole_content(model))), tmp_path)
+    monkeypatch.setattr(AUDIT, "decide", exhausted)
+    found = audit(path, saved(model, tmp_path))
+    assert (found.verdict, found.rule, found.exit_code) == ("undecided", "memory", 3)
+    assert found.where == "this machine has not the memory that the audit takes"
+
+
+@pytest.mark.parametrize("field", ["semantics", "task", "model"])
+def test_what_a_certificate_says_is_repeated_in_ascii(field: str, tmp_path: Path) -> None:
+    model = tiny_model(Kind.SKILLED, Sizes(3, 2), 1)
+    whole = document(certificate(model, whole_content(model)))
+    whole["statement"][field] = "réel\u2028"
+    found = audit(write(whole, tmp_path), saved(model, tmp_path))
+    assert found.verdict in ("refused", "refuted")
+    assert "r\\xe9el\\u2028" in found.where
 
 
 @pytest.mark.parametrize(
