@@ -73,6 +73,7 @@ def counting_rows(strategies: list[Row]) -> Iterator[Sequence[str]]:
             yield (
                 row["setting"],
                 f"`{row['strategy']}`",
+                row["version"],
                 row["models"],
                 f"{cut(row['bound'], 5)} ± {float(row['sd']):.5f}",
                 cut(row["least"], 5),
@@ -91,7 +92,17 @@ def main() -> None:
     print(markdown(heads, accuracy_rows(read(report, "models"))), end="\n\n")
     heads = ["setting", "class", "models", "bound", "operations", "unexplained dimension", "verify, s"]
     print(markdown(heads, class_rows(read(report, "classes"))), end="\n\n")
-    heads = ["setting", "strategy", "models", "bound", "least", "operations", "search, s", "verify, s"]
+    heads = [
+        "setting",
+        "strategy",
+        "version",
+        "models",
+        "bound",
+        "least",
+        "operations",
+        "search, s",
+        "verify, s",
+    ]
     print(markdown(heads, counting_rows(read(report, "strategies"))))
 
 

@@ -38,7 +38,7 @@ def report(tmp_path: Path) -> Path:
     rows = (
         TAIL,
         attrs.evolve(TAIL, model=other, bound=Fraction(11, 16)),
-        attrs.evolve(TAIL, strategy="separable-pool", bound=Fraction(5, 16)),
+        attrs.evolve(TAIL, strategy="separable-pool", version=3, bound=Fraction(5, 16)),
         attrs.evolve(TAIL, strategy="cubic", family="published", complexity_class="cubic"),
     )
     write_report(make_report(Study((TAIL.model, other), rows, ())), tmp_path)
@@ -58,11 +58,11 @@ def test_every_class_and_strategy_has_its_line(report: Path) -> None:
         ("published cubic", "1", "0.8999 ± 0.0000"),
     ]
     ours = list(tables.counting_rows(tables.read(report, "strategies")))
-    assert [row[1:5] for row in ours] == [
-        ("`separable-pool`", "1", "0.31250 ± 0.00000", "0.31250"),
-        ("`separable-tail`", "2", "0.79374 ± 0.15026", "0.68750"),
+    assert [row[1:6] for row in ours] == [
+        ("`separable-pool`", "3", "1", "0.31250 ± 0.00000", "0.31250"),
+        ("`separable-tail`", "1", "2", "0.79374 ± 0.15026", "0.68750"),
     ]
-    assert ours[1][5:] == ("1.23e+03", "0.2", "1.5")
+    assert ours[1][6:] == ("1.23e+03", "0.2", "1.5")
 
 
 @pytest.mark.parametrize("number", ["0.9999999", "0.99999", "0.29999999999999998", "1e-7", "1.0"])
