@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +18,14 @@ from proofs.sweep.audits import AuditPlan, AuditSummary, audit_results
 _SHOWN = 10
 
 
-def audit_sweep(results: Path, *, sample: int | None = None, seed: int = 0, workers: int = 1) -> int:
+def audit_sweep(
+    results: Path,
+    *,
+    strategy: tuple[str, ...] = ("all",),
+    sample: int | None = None,
+    seed: int = 0,
+    workers: int = 1,
+) -> int:
     """Audit the certificates of a sweep, all or some drawn at random, and keep the verdicts with its results.
 
     A certificate that this auditor has seen is not audited again. Exit code 1: some are not verified.
@@ -26,6 +34,9 @@ def audit_sweep(results: Path, *, sample: int | None = None, seed: int = 0, work
     ----------
     results
         The folder of a sweep.
+    strategy
+        Audit certificates of these strategies: a name, a glob, 'published', 'separable' or 'all'; several
+        with commas or repeated.
     sample
         Audit so many certificates drawn at random (default: all).
     seed
@@ -36,25 +47,27 @@ def audit_sweep(results: Path, *, sample: int | None = None, seed: int = 0, work
     for name, value in (("--sample", sample), ("--workers", workers)):
         if value is not None and value < 1:
             raise CliError(f"{name} {value}: must be at least 1")
+    patterns = [pattern for text in strategy for pattern in text.split(",")]
     ledger, store = open_results(results)
     try:
         with ledger, shown("auditing", log_console()) as watch:
-            summary = audit_results(ledger, store, AuditPlan(sample, seed, workers), watch)
+            summary = audit_results(ledger, store, AuditPlan(sample, seed, workers, patterns), watch)
     except BrokenProcessPool:
         message = "an auditing process died, perhaps of memory; run it again with fewer --workers to go on"
         raise CliError(message, Exit.ENVIRONMENT) from None
-    return _conclude(results, summary)
+    return _conclude(results, patterns, summary)
 
 
-def _conclude(results: Path, summary: AuditSummary) -> int:
+def _conclude(results: Path, patterns: Sequence[str], summary: AuditSummary) -> int:
+    of = "" if patterns == ["all"] else f" of {', '.join(patterns)}"
     if not summary.certificates:
-        raise CliError(f"{results} holds no certificates; run certkit sweep first")
+        raise CliError(f"{results} holds no certificates{of}; run certkit sweep first")
     console = result_console()
     for one in summary.not_verified[:_SHOWN]:
         console.print(Text(f"{one.certificate}: {one.verdict}: {one.place}"), soft_wrap=True)
     drawn, bad = len(summary.audited), len(summary.not_verified)
     console.print(
-        f"{drawn - bad:,} of {drawn:,} verified; the sweep has {summary.certificates:,} certificates"
+        f"{drawn - bad:,} of {drawn:,} verified; the sweep has {summary.certificates:,} certificates{of}"
     )
     console.print(
         f"{_time(summary.seconds)} of one processor; {_time(summary.seconds_for_all)} at this rate for all"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -67,6 +67,7 @@ class ResultRow:
 
     model: ModelRow
     strategy: str
+    version: int
     family: str
     complexity_class: str
     semantics: str
@@ -150,6 +151,7 @@ def _result(row: Mapping[str, Any], model: ModelRow) -> ResultRow:
     return ResultRow(
         model=model,
         strategy=row["strategy"],
+        version=row["version"],
         family=row["family"],
         complexity_class=row["complexity_class"],
         semantics=row["semantics"],
@@ -164,6 +166,14 @@ def _result(row: Mapping[str, Any], model: ModelRow) -> ResultRow:
     )
 
 
+def _newest(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[Any, ...], Mapping[str, Any]]:
+    """Of each strategy on each subject the row of its newest version."""
+    newest: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+    for row in sorted(rows, key=lambda row: int(row["version"])):
+        newest[*_subject(row), row["strategy"], row["semantics"]] = row
+    return newest
+
+
 _Subject: TypeAlias = tuple[str, str]
 
 
@@ -173,6 +183,8 @@ def _subject(row: Mapping[str, Any]) -> _Subject:
 
 def read_study(*folders: Path) -> Study:
     """The study in the results folders of one sweep or several: what more than one holds is read once.
+
+    Where a model was swept with several versions of a strategy, the newest counts, whatever became of it.
 
     Raises:
         SweepError: no folder is named, or one holds no sweep.
@@ -193,6 +205,7 @@ def read_study(*folders: Path) -> Study:
                 key = (*_subject(row), *(row[name] for name in ("strategy", "version", "semantics")))
                 if key not in jobs or jobs[key]["status"] != Status.PROVED:
                     jobs[key] = row
+    jobs = _newest(jobs.values())
     seen = {*facts, *map(_subject, jobs.values())}
     idle = {(sha256, MAX_OF_K) for sha256 in files.keys() - {sha256 for sha256, _ in seen}}
     models = {one: _model(files[one[0]], one[1], facts.get(one)) for one in seen | idle}

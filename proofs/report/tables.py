@@ -155,6 +155,7 @@ def class_table(study: Study) -> Table:
 _STRATEGY_COLUMNS: Final[Columns[_Group]] = {
     "setting": lambda group: str(group.first.model.setting),
     "strategy": lambda group: group.first.strategy,
+    "version": lambda group: group.first.version,
     "class": lambda group: group.first.label,
     "semantics": lambda group: group.first.semantics,
     "models": lambda group: len(group.members),
@@ -171,9 +172,11 @@ _STRATEGY_COLUMNS: Final[Columns[_Group]] = {
 
 def strategy_table(study: Study) -> Table:
     """Every strategy in every setting."""
-    ordered = sorted(study.results, key=lambda row: (row.model.setting, *class_order(row), row.strategy))
-    groups = grouped(ordered, lambda row: (row.model.setting, row.strategy, row.semantics)).values()
-    rows = _rows(_STRATEGY_COLUMNS, map(_Group, groups))
+    ordered = sorted(
+        study.results, key=lambda row: (row.model.setting, *class_order(row), row.strategy, row.version)
+    )
+    groups = grouped(ordered, lambda row: (row.model.setting, row.strategy, row.version, row.semantics))
+    rows = _rows(_STRATEGY_COLUMNS, map(_Group, groups.values()))
     return Table("strategies", "Every strategy", "Means over models.", tuple(_STRATEGY_COLUMNS), rows)
 
 
@@ -207,6 +210,7 @@ _RESULT_COLUMNS: Final[Columns[ResultRow]] = {
     "vocab": lambda row: row.model.setting.vocab,
     "task": lambda row: row.model.setting.task,
     "strategy": lambda row: row.strategy,
+    "version": lambda row: row.version,
     "family": lambda row: row.family,
     "class": lambda row: row.complexity_class,
     "semantics": lambda row: row.semantics,

@@ -32,11 +32,13 @@ class AuditPlan:
         sample: so many drawn at random, or all of them.
         seed: of the drawing; the same seed draws the same certificates of the same sweep.
         workers: processes.
+        strategies: patterns of `proofs.strategy.select`; certificates of others are not drawn.
     """
 
     sample: int | None = None
     seed: int = 0
     workers: int = 1
+    strategies: Sequence[str] = ("all",)
 
     def __attrs_post_init__(self) -> None:
         for name in ("sample", "workers"):
@@ -51,7 +53,7 @@ class AuditSummary:
 
     Attributes:
         audited: the verdict of each certificate that was drawn, those of earlier runs included.
-        certificates: how many the sweep has.
+        certificates: how many there were to draw from.
     """
 
     audited: Sequence[Audited]
@@ -83,7 +85,7 @@ def audit_results(
     Raises:
         OSError: a certificate is not in the store, or the ledger cannot be written.
     """
-    models = ledger.certified()
+    models = ledger.certified(plan.strategies)
     drawn = sorted(models)
     if plan.sample is not None and plan.sample < len(drawn):
         drawn = sorted(random.Random(plan.seed).sample(drawn, plan.sample))

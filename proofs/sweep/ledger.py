@@ -14,7 +14,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
@@ -160,13 +161,23 @@ class Ledger:
         done |= {tuple(row) for row in facts}
         return [job for job in jobs if job.key not in done]
 
-    def certified(self) -> dict[str, str]:
-        """The digest of every certificate, with the path of the model that it is about."""
+    def certified(self, patterns: Sequence[str] = ("all",)) -> dict[str, str]:
+        """The digest of every certificate, with the path of the model that it is about.
+
+        Of the strategies alone that ``patterns`` name, as `proofs.strategy.select` reads them, but among all
+        that the ledger has, registered here or not.
+        """
         query = (
-            "SELECT certificate, path FROM results JOIN models USING (sha256) WHERE certificate IS NOT NULL"
+            "SELECT certificate, path, strategy, family FROM results JOIN models USING (sha256) "
+            "WHERE certificate IS NOT NULL"
         )
         with self._translated():
-            return {row["certificate"]: row["path"] for row in self._db.execute(query)}
+            rows = self._db.execute(query).fetchall()
+        return {
+            row["certificate"]: row["path"]
+            for row in rows
+            if any(one in ("all", row["family"]) or fnmatchcase(row["strategy"], one) for one in patterns)
+        }
 
     def record_audit(self, audited: Audited) -> None:
         """Keep a verdict; a later one of the same auditor on the same certificate replaces it."""

@@ -43,6 +43,7 @@ def made_up_study(
                     ResultRow(
                         model=model,
                         strategy=strategy.name,
+                        version=strategy.version,
                         family=str(strategy.family),
                         complexity_class=str(strategy.complexity_class),
                         semantics=str(strategy.semantics),
@@ -255,6 +256,37 @@ def test_two_folders_are_one_study_and_a_proof_in_either_counts(tmp_path: Path) 
         assert study.failures == ()
     with pytest.raises(SweepError, match="no results folder"):
         read_study()
+
+
+@pytest.mark.parametrize("newest", [Status.PROVED, Status.TIME])
+def test_of_several_versions_the_newest_counts_even_if_an_older_one_reached_more(
+    newest: Status, tmp_path: Path
+) -> None:
+    model = ModelFile("one.safetensors", "a" * 64, 3, 4)
+    proof = Proof("c" * 64, "60", None, "64", "separable", "quartic", 10, 20, 30, 40, 50, 60)
+    less = attrs.evolve(proof, certificate="d" * 64, correct="50")
+    jobs = [Job(model, "separable-union", version, "real") for version in (9, 10)]
+    late = Outcome(jobs[1], newest, 1.0, proof=less if newest is Status.PROVED else None)
+    names = ("old", "new")
+    for name, outcome in zip(names, (Outcome(jobs[0], Status.PROVED, 1.0, proof=proof), late), strict=True):
+        (tmp_path / name).mkdir()
+        with Ledger(tmp_path / name / "ledger.sqlite") as ledger:
+            ledger.add_models([model])
+            ledger.record(outcome)
+    for order in (names, names[::-1]):
+        study = read_study(*(tmp_path / name for name in order))
+        proved = [(10, Fraction(50, 64))] if newest is Status.PROVED else []
+        assert [(row.version, row.bound) for row in study.results] == proved
+        assert [failure["version"] for failure in study.failures] == ([] if proved else [10])
+
+
+def test_versions_are_never_averaged(study: Study) -> None:
+    """Where some models were swept with an older version only, each version has its own line."""
+    old, *_ = study.results
+    new = attrs.evolve(old, version=old.version + 1, bound=Fraction(1, 3))
+    table = strategy_table(Study((old.model,), (new, old), ()))
+    shown = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    assert [(row["version"], row["models"]) for row in shown] == [(old.version, 1), (new.version, 1)]
 
 
 @pytest.mark.parametrize("verdict", ["refuted", "refused", "undecided"])

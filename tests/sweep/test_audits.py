@@ -57,6 +57,29 @@ def test_a_false_certificate_in_the_store_is_named(results: Path, capsys: pytest
     assert f"{ours}: refuted: model: the certificate is about another model" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("patterns", [["separable"], ["separable-*"], ["separable-tail", "none"]])
+def test_a_sample_of_some_strategies(results: Path, patterns: list[str]) -> None:
+    ledger, _ = open_results(results)
+    with ledger:
+        rows = [row for row in ledger.rows("results") if row["strategy"] == "separable-tail"]
+        assert ledger.certified(["all"]) == ledger.certified() != ledger.certified(patterns)
+    chosen = {row["certificate"] for row in rows}
+    summary, _ = audited(results, AuditPlan(strategies=patterns))
+    assert {one.certificate for one in summary.audited} == chosen
+    assert summary.certificates == len(chosen) > 1
+    summary, _ = audited(results, AuditPlan(sample=1, strategies=patterns))
+    assert len(summary.audited) == 1
+    assert summary.certificates == len(chosen)
+
+
+def test_the_command_says_what_it_drew_from(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit-sweep", str(results), "--strategy", "cubic,brute-force", "--sample", "1"]) == 0
+    said = "1 of 1 verified; the sweep has 6 certificates of cubic, brute-force"
+    assert capsys.readouterr().out.splitlines()[0] == said
+    assert main(["audit-sweep", str(results), "--strategy", "separable-pool"]) == 2
+    assert "holds no certificates of separable-pool; run certkit sweep first" in capsys.readouterr().err
+
+
 def test_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit-sweep", str(tmp_path)]) == 2
     assert "holds no sweep" in capsys.readouterr().err

@@ -127,8 +127,8 @@ def test_the_report_keeps_tasks_apart(results: Path, tmp_path: Path) -> None:
         (best,) = {r.bound for r in study.results if _is(r, row) and r.strategy == "brute-force"}
         assert row[6] == float_down(best) <= row[3]
     brute = {r[0]: r for r in tables["strategies"].rows if r[1] == "brute-force"}
-    assert {row[4] for row in brute.values()} == {2}
-    assert brute["K=3, V=5, min-of-k"][7] > brute["K=3, V=5"][5]  # least and mean of the bounds
+    assert {row[5] for row in brute.values()} == {2}
+    assert brute["K=3, V=5, min-of-k"][8] > brute["K=3, V=5"][6]  # least and mean of the bounds
     names = [figure.name for figure in report.figures]
     assert len(names) == len(set(names)) == 1 + 2 * 3
     tasks = tables["results"].columns.index("task")
