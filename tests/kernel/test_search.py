@@ -105,6 +105,17 @@ def test_sums_that_lose_digits_are_rounded_up(large: int) -> None:
     assert set(open_members(view, entry, part_of(entry, cell, 3))) == {(1, 2), (2, 1)}
 
 
+def test_a_branch_that_only_rounding_leaves_open_is_entered_beside_a_larger_one() -> None:
+    """2^100 + 2 − 2^100, with 64 bits a ball about 0, beside a member that has far more, and is excepted."""
+    model = flat([[0] * 4] * 4, k=4)
+    model.evou = [[2**100, 1, 2**90, -(2**100)], [-(2**104)] * 4, [-(2**104)] * 4, [0] * 4]
+    model.eupu = [[0] * 4] * 4
+    box = Box(((1, 1), (1, 2), (3, 3)), False, ((1, 2, 3),))
+    found = decide(model, Entry(0, 3, "sets", (), (box,)), False).finding
+    assert found is not None
+    assert (found.verdict, found.counterexample) == ("refuted", (1, 1, 3, 0))
+
+
 def test_a_certified_sequence_behind_exceptions_is_found() -> None:
     """All others have larger sums and are excepted."""
     model = flat([[1, -9, 0], [2, -9, 0], [9, -9, 0]])
