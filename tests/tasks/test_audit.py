@@ -152,8 +152,7 @@ def test_the_command_names_the_task(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main(argv) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == "s VERIFIED"
-    assert f"task order      {' '.join(map(str, TASK.order))}" in lines
-    assert f"task labels     {' '.join(map(str, TASK.labels))}" in lines
+    assert f"task            {{'order': {tuple(TASK.order)}, 'labels': {tuple(TASK.labels)}}}" in lines
     assert main([*argv, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["task"] == TASK.as_json()
 
