@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import argparse
 import csv
-import math
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
+from decimal import ROUND_FLOOR, Decimal, localcontext
 from itertools import groupby
 from pathlib import Path
 
@@ -24,8 +23,8 @@ def read(folder: Path, name: str) -> list[Row]:
 
 def cut(text: str, digits: int = 5) -> str:
     """A number with so many decimals, never more than it is."""
-    scaled = math.floor(Fraction(text) * 10**digits)
-    return f"{scaled // 10**digits}.{scaled % 10**digits:0{digits}}"
+    with localcontext(rounding=ROUND_FLOOR):
+        return f"{Decimal(text):z.{digits}f}"
 
 
 def markdown(heads: Sequence[str], rows: Iterator[Sequence[str]]) -> str:

@@ -65,8 +65,31 @@ def test_every_class_and_strategy_has_its_line(report: Path) -> None:
     assert ours[1][6:] == ("1.23e+03", "0.2", "1.5")
 
 
-@pytest.mark.parametrize("number", ["0.9999999", "0.99999", "0.29999999999999998", "1e-7", "1.0"])
-def test_bounds_are_cut(number: str) -> None:
-    assert (
-        Fraction(tables.cut(number)) <= Fraction(number) < Fraction(tables.cut(number)) + Fraction(1, 10**5)
-    )
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        ("0.9999999", "0.99999"),
+        ("0.99999", "0.99999"),
+        ("0.29999999999999998", "0.29999"),
+        ("1e-7", "0.00000"),
+        ("1.0", "1.00000"),
+        ("0." + "9" * 80, "0.99999"),
+        ("1" * 60 + ".000019", "1" * 60 + ".00001"),
+        ("1e+60", "1" + "0" * 60 + ".00000"),
+        ("-0.000001", "-0.00001"),
+        ("-1e-300", "-0.00001"),
+        ("-0." + "3" * 80, "-0.33334"),
+        ("-1.5", "-1.50000"),
+        ("-1.999999", "-2.00000"),
+        ("-0.0", "0.00000"),
+        ("nan", "NaN"),
+    ],
+)
+def test_numbers_are_cut_downwards(number: str, shown: str) -> None:
+    assert tables.cut(number) == shown
+    if number != "nan":
+        assert Fraction(shown) <= Fraction(number) < Fraction(shown) + Fraction(1, 10**5)
+
+
+def test_so_many_decimals_are_kept() -> None:
+    assert [tables.cut("-0.12345", digits) for digits in (1, 4, 6)] == ["-0.2", "-0.1235", "-0.123450"]
