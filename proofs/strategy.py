@@ -203,10 +203,15 @@ def _unknown(pattern: str, semantics: Semantics, known: Sequence[str]) -> Strate
     return StrategyError(f"unknown strategy {pattern!r}; {hint}")
 
 
-def _matches(strategy: AnyStrategy, pattern: str) -> bool:
+def matches(name: str, family: str, pattern: str) -> bool:
+    """Whether ``pattern``, as `select` reads it, names a strategy of this name and family, registered or not.
+
+    >>> matches("cubic", "published", "cub*"), matches("cubic", "published", "separable")
+    (True, False)
+    """
     if pattern in {"all", *Family}:
-        return pattern in {"all", strategy.family}
-    return fnmatch.fnmatchcase(strategy.name, pattern)
+        return pattern in {"all", family}
+    return fnmatch.fnmatchcase(name, pattern)
 
 
 def select(patterns: Iterable[str], semantics: Semantics | str = Semantics.REAL) -> tuple[AnyStrategy, ...]:
@@ -225,7 +230,7 @@ def select(patterns: Iterable[str], semantics: Semantics | str = Semantics.REAL)
     pool = [strategy for strategy in strategies() if strategy.semantics is wanted]
     chosen: set[str] = set()
     for pattern in patterns:
-        names = {strategy.name for strategy in pool if _matches(strategy, pattern)}
+        names = {strategy.name for strategy in pool if matches(strategy.name, strategy.family, pattern)}
         if not names:
             raise _unknown(pattern, wanted, sorted({strategy.name for strategy in pool}))
         chosen |= names

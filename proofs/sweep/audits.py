@@ -83,6 +83,7 @@ def audit_results(
     ``watch`` gets how many are done and how many there are. Every verdict is in the ledger before it is told.
 
     Raises:
+        StrategyError: a pattern of the plan names no certificate of the sweep, which has others.
         OSError: a certificate is not in the store, or the ledger cannot be written.
     """
     models = ledger.certified(plan.strategies)

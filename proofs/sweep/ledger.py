@@ -15,13 +15,13 @@ import contextlib
 import errno
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
 
 from certkit.task import MAX_OF_K
+from proofs.strategy import StrategyError, matches
 from proofs.sweep.jobs import FINAL, Audited, Facts, Job, ModelFile, Outcome, Proof, as_row
 
 _SCHEMA: Final = 2
@@ -165,7 +165,10 @@ class Ledger:
         """The digest of every certificate, with the path of the model that it is about.
 
         Of the strategies alone that ``patterns`` name, as `proofs.strategy.select` reads them, but among all
-        that the ledger has, registered here or not.
+        that the ledger has certificates of, registered here or not.
+
+        Raises:
+            StrategyError: there are certificates, but a pattern names none of them.
         """
         query = (
             "SELECT certificate, path, strategy, family FROM results JOIN models USING (sha256) "
@@ -173,11 +176,14 @@ class Ledger:
         )
         with self._translated():
             rows = self._db.execute(query).fetchall()
-        return {
-            row["certificate"]: row["path"]
-            for row in rows
-            if any(one in ("all", row["family"]) or fnmatchcase(row["strategy"], one) for one in patterns)
-        }
+        chosen: dict[str, str] = {}
+        for pattern in patterns:
+            named = [row for row in rows if matches(row["strategy"], row["family"], pattern)]
+            if rows and not named:
+                held = ", ".join(sorted({row["strategy"] for row in rows}))
+                raise StrategyError(f"{self.path} holds no certificates of {pattern!r}; it does of {held}")
+            chosen |= {row["certificate"]: row["path"] for row in named}
+        return chosen
 
     def record_audit(self, audited: Audited) -> None:
         """Keep a verdict; a later one of the same auditor on the same certificate replaces it."""

@@ -8,7 +8,7 @@ import pytest
 
 from certkit.cli.main import main
 from proofs.strategy import select
-from proofs.sweep import Local, Sweep, open_results, run_sweep
+from proofs.sweep import Ledger, Local, Sweep, open_results, run_sweep
 from proofs.sweep.audits import AuditPlan, AuditSummary, audit_results
 
 
@@ -57,7 +57,7 @@ def test_a_false_certificate_in_the_store_is_named(results: Path, capsys: pytest
     assert f"{ours}: refuted: model: the certificate is about another model" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("patterns", [["separable"], ["separable-*"], ["separable-tail", "none"]])
+@pytest.mark.parametrize("patterns", [["separable"], ["separable-*"], ["separable-t?il", "separable-tail"]])
 def test_a_sample_of_some_strategies(results: Path, patterns: list[str]) -> None:
     ledger, _ = open_results(results)
     with ledger:
@@ -76,8 +76,25 @@ def test_the_command_says_what_it_drew_from(results: Path, capsys: pytest.Captur
     assert main(["audit-sweep", str(results), "--strategy", "cubic,brute-force", "--sample", "1"]) == 0
     said = "1 of 1 verified; the sweep has 6 certificates of cubic, brute-force"
     assert capsys.readouterr().out.splitlines()[0] == said
-    assert main(["audit-sweep", str(results), "--strategy", "separable-pool"]) == 2
-    assert "holds no certificates of separable-pool; run certkit sweep first" in capsys.readouterr().err
+
+
+def test_a_strategy_without_certificates_is_named(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for patterns, wrong in (("separable-pool", "separable-pool"), ("cubic,typo", "typo"), ("all,", "")):
+        assert main(["audit-sweep", str(results), "--strategy", patterns]) == 2
+        said = f"holds no certificates of {wrong!r}; it does of brute-force, cubic, separable-tail"
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.endswith(said)
+    ledger, _ = open_results(results)
+    with ledger:
+        assert ledger.audits() == []
+
+
+def test_an_empty_ledger_is_told_to_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Ledger(tmp_path / "ledger.sqlite"):
+        pass
+    for arguments, of in (([], ""), (["--strategy", "cubic"], " of cubic")):
+        assert main(["audit-sweep", str(tmp_path), *arguments]) == 2
+        assert f"holds no certificates{of}; run certkit sweep first" in capsys.readouterr().err
 
 
 def test_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

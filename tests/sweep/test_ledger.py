@@ -10,7 +10,7 @@ import pytest
 from certkit.environment import EnvironmentRefused
 from certkit.kernel import kernel_sha256
 from proofs import load_model
-from proofs.strategy import select
+from proofs.strategy import StrategyError, select
 from proofs.sweep import Audited, Job, Ledger, ModelFile, Outcome, Proof, Status
 from proofs.sweep.audits import AuditPlan, audit_results
 from proofs.sweep.store import Store
@@ -55,6 +55,58 @@ def test_a_proof_is_never_replaced(ledger: Ledger, status: Status) -> None:
     ledger.record(Outcome(JOB, Status.PROVED, 4.0, proof=attrs.evolve(PROOF, certificate="d" * 64)))
     (row,) = ledger.rows("results")
     assert (row["status"], row["certificate"], row["seconds"]) == ("proved", "c" * 64, 2.0)
+
+
+@pytest.fixture
+def varied(ledger: Ledger) -> Ledger:
+    """Certificates of three strategies, one of them registered nowhere and one twice; of a fourth none."""
+    for letter, name, version, family in (
+        ("a", "cubic", 1, "published"),
+        ("b", "cubic", 2, "published"),
+        ("c", "separable-pool", 1, "separable"),
+        ("d", "published-elsewhere", 1, "plug-in"),
+    ):
+        proof = attrs.evolve(PROOF, certificate=letter, family=family)
+        ledger.record(Outcome(Job(MODEL, name, version, "real"), Status.PROVED, 1.0, proof=proof))
+    ledger.record(Outcome(Job(MODEL, "separable-exact", 1, "real"), Status.TIME, 9.0, "slow"))
+    return ledger
+
+
+@pytest.mark.parametrize(
+    ("patterns", "expected"),
+    [
+        ("all", "abcd"),
+        ("*", "abcd"),
+        ("published", "ab"),
+        ("published*", "d"),
+        ("plug-in", "d"),
+        ("cub?c", "ab"),
+        ("[!c]*", "cd"),
+        ("cubic separable", "abc"),
+        ("separable-pool cubic", "abc"),
+        ("cubic cubic", "ab"),
+        ("published cubic", "ab"),
+    ],
+)
+def test_the_certificates_of_some_strategies(varied: Ledger, patterns: str, expected: str) -> None:
+    assert varied.certified(patterns.split()) == dict.fromkeys(expected, MODEL.path)
+
+
+@pytest.mark.parametrize("wrong", ["separable-exact", "typo", "Cubic", "cub", "", "x*"])
+@pytest.mark.parametrize("before", [[], ["cubic"], ["all"]])
+def test_a_pattern_that_names_no_certificate_is_refused(
+    varied: Ledger, before: list[str], wrong: str
+) -> None:
+    held = "cubic, published-elsewhere, separable-pool"
+    for patterns in ([*before, wrong], [wrong, *before]):
+        with pytest.raises(StrategyError) as caught:
+            varied.certified(patterns)
+        assert str(caught.value) == f"{varied.path} holds no certificates of {wrong!r}; it does of {held}"
+
+
+def test_without_certificates_no_pattern_is_wrong(ledger: Ledger) -> None:
+    ledger.record(Outcome(JOB, Status.TIME, 9.0, "slow"))
+    assert ledger.certified() == ledger.certified(["cubic", "typo"]) == {}
 
 
 def test_the_verdicts_of_another_auditor_do_not_count(ledger: Ledger, tmp_path: Path) -> None:
