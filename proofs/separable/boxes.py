@@ -9,7 +9,8 @@ At the last position what does not pass is not certified. Boxes are disjoint bec
 sets at p are.
 
 The number of prefixes of a class is bounded by ``limit``: what would exceed it is dropped, so long contexts
-cost no more than short ones, and certify less.
+cost no more than short ones, and certify less. Of the boxes of a class the first ``MAX_SETS`` are kept, all
+that an entry may hold: those of the shortest prefixes, which are the largest.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from torch import Tensor
 
 from certkit import cost, rounding
 from certkit.certificate import Box, CertifiedSet, Runs, SetContent, full_content, runs_from_tokens
+from certkit.content import MAX_SETS
 from proofs.separable.bands import BandTable, Weights
 from proofs.separable.counted import add_up, amax, mul_up, scale_up, sub_up
 
@@ -158,7 +160,7 @@ def _levels(table: BandTable, w: Weights, groups: Tensor, limit: int) -> tuple[T
 
 
 def certified_boxes(table: BandTable, w: Weights, vocab: int, limit: int = LIMIT) -> CertifiedSet:
-    """The boxes that pass, class by class."""
+    """The boxes that pass, class by class; of each the first ``MAX_SETS``, from the shortest prefixes on."""
     k = w.position_lower.shape[1]
     groups = torch.cat((table.bands, table.at_max[:, None]), 1)
     whole, levels = _levels(table, w, groups, limit)
@@ -192,6 +194,8 @@ def _collect(boxes: dict[int, list[Box]], table: BandTable, level: _Level, remai
         level.prefixes.needs_max[some],
     )
     for row, prefix, mask, needs in zip(*(column.tolist() for column in columns), strict=True):
+        if len(boxes[row]) == MAX_SETS:
+            continue
         m = int(table.m[row])
         here = _runs(table, row, [group for group, passed in enumerate(mask) if passed])
         positions = [*(_runs(table, row, [group]) for group in prefix), here, *((0, m),) * remaining]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
+from functools import partial
+from operator import eq
 
 import attrs
 import pytest
 import torch
 from torch import Tensor
 
+from certkit.certificate import Box, CertifiedSet, SetContent
+from certkit.content import MAX_SETS
 from certkit.interval import Interval
 from proofs.model import Model
 from proofs.paths import path_tables
@@ -206,14 +211,18 @@ def test_query_term_dropped_is_seen_to_fail(monkeypatch: pytest.MonkeyPatch) -> 
     assert seen_to_fail(check)
 
 
+def many_boxes() -> Model:
+    """A model with three classes of boxes with prefixes of several lengths, 11, 11 and 20."""
+    return tiny_model(Kind.SKILLED, Sizes(3, 5), 102)
+
+
 def test_limit_only_costs() -> None:
-    model = tiny_model(Kind.SKILLED, Sizes(5, 4), 0)
+    model = many_boxes()
     strategy = SeparableGap(Content.BOXES)
     witness = strategy.search(model)
     everything = strategy.verify(model, witness).correct_at_least
-    boxes_limit = [0, 1, 3, 1000]
     found = []
-    for limit in boxes_limit:
+    for limit in (0, 1, 3, 1000):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(
                 "proofs.separable.gap.certified_boxes",
@@ -222,8 +231,41 @@ def test_limit_only_costs() -> None:
             certified = strategy.verify(model, witness)
         check_certified(certified, ClassTruth(model))
         found.append(certified.correct_at_least)
-    assert found == sorted(found)
+    assert found == sorted(set(found))
     assert found[-1] >= everything
+
+
+def boxes_of(certified: CertifiedSet) -> dict[tuple[int, int], tuple[Box, ...]]:
+    sets = [entry for entry in certified.entries if isinstance(entry, SetContent)]
+    assert len(sets) == len(certified.entries)
+    return {(entry.q, entry.m): entry.boxes for entry in sets}
+
+
+@pytest.mark.parametrize("most", [1, 2, 11, 19])
+def test_a_class_keeps_the_first_boxes_that_an_entry_may_hold(
+    most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are those of the shortest prefixes: in no other do more positions at the end hold anything."""
+    model = many_boxes()
+    strategy = SeparableGap(Content.BOXES)
+    everything = boxes_of(strategy.verify(model, strategy.search(model)))
+    assert sorted(map(len, everything.values())) == [11, 11, 20]
+    monkeypatch.setattr(boxes, "MAX_SETS", most)
+    certified = strategy.verify(model, strategy.search(model))
+    check_certified(certified, ClassTruth(model))
+    assert boxes_of(certified) == {key: held[:most] for key, held in everything.items()}
+    for (_, m), held in everything.items():
+        rest = [box.positions[::-1] for box in held]
+        free = [len(list(itertools.takewhile(partial(eq, (0, m)), runs))) for runs in rest]
+        assert free == sorted(free, reverse=True) != [free[0]] * len(free)
+
+
+@pytest.mark.extended
+def test_a_long_context_has_no_more_boxes_than_an_entry_may_hold() -> None:
+    model = tiny_model(Kind.SKILLED, Sizes(4, 70), 1)
+    strategy = SeparableGap(Content.BOXES)
+    certified = strategy.verify(model, strategy.search(model))
+    assert max(map(len, boxes_of(certified).values())) == MAX_SETS
 
 
 def test_range_maxima_against_the_definition() -> None:
