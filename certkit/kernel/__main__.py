@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     verdicts = []
     for path in options.certificates:
-        verdict = audit(path, options.model, options.sample, options.jobs)
+        verdict = audit(path, options.model, options.sample, options.jobs, sys.stderr)
         verdicts.append(verdict)
         fields = {"path": path} | verdict.as_json()
         shown = [f"{name:<16}{value}" for name, value in fields.items() if value not in (None, "")]

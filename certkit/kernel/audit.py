@@ -1,26 +1,26 @@
 """The audit of one certificate against one model, in three steps: read, check what is countable, decide.
 
-What only some certificates need (other rows than tails, other tasks, binary32) is in files of its own, which
-are imported where such a certificate turns up. So nothing in them can matter to any other.
+What only some audits need (rows, claims from above, other tasks, binary32, samples and several processes) is
+in files of its own, which are imported where it turns up. So nothing in them can matter to any other audit.
 """
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from functools import partial
 from itertools import pairwise
-from multiprocessing import Pool
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
-from certkit.kernel.counting import check_disjoint, count_sets, need, read_parts
+from certkit.kernel.counting import check_disjoint, need
 from certkit.kernel.model import Model
 from certkit.kernel.reader import Entry, Statement, read_certificate
-from certkit.kernel.sets import PRECISIONS, SetRule, never_fails
-from certkit.kernel.tails import Kind, check_row, check_tail, count_rows, tail_bounds
+from certkit.kernel.sets import PRECISIONS, Sets
 from certkit.kernel.verdict import Finding, Verdict, kernel_sha256
 from certkit.kernel.weights import read_weights
+
+if TYPE_CHECKING:
+    from certkit.kernel.tails import Kind
 
 
 class Outcome(NamedTuple):
@@ -31,7 +31,9 @@ class Outcome(NamedTuple):
     finding: Finding | None
 
 
-def audit(certificate: str, model: str, sample: int | None = None, jobs: int = 1) -> Verdict:
+def audit(
+    certificate: str, model: str, sample: int | None = None, jobs: int = 1, progress: TextIO | None = None
+) -> Verdict:
     """Decide a certificate against a model; never raises for what the two files may hold.
 
     Args:
@@ -39,13 +41,14 @@ def audit(certificate: str, model: str, sample: int | None = None, jobs: int = 1
         model: path of the safetensors file.
         sample: decide only so many classes, drawn at random; such an audit never verifies.
         jobs: processes to use.
+        progress: where to write, every minute, how many classes are decided.
     """
-    start = time.monotonic()
+    start = told = time.monotonic()
     correct = total = 0
     bits = PRECISIONS[0]
     drawn = finding = task = None
     try:
-        statement, entries = read_certificate(certificate, _further_entry)
+        statement, entries = read_certificate(certificate, _beyond)
         weights = read_weights(model)
         if weights.sha256 != statement.model:
             where = f"the certificate is about another model, {statement.model[:64]!a}"
@@ -53,21 +56,30 @@ def audit(certificate: str, model: str, sample: int | None = None, jobs: int = 1
         if (statement.task, statement.semantics) == ("max-of-k", "real"):
             subject = Model(weights)
         else:
-            from certkit.kernel.further import read_subject
+            from certkit.kernel.subjects import read_subject
 
             only_sets = all(entry.kind == "sets" for entry in entries)
             subject, task = read_subject(weights, statement, only_sets)
         total = subject.vocab**subject.k
         check_claim(statement, entries, subject)
-        chosen = list(entries)
         if sample is not None:
-            drawn = min(sample, len(entries)), len(entries)
-            chosen = random.SystemRandom().sample(chosen, drawn[0])
-        for outcome in _decide_all(subject, chosen, statement.correct_at_most is not None, jobs):
+            from certkit.kernel.work import draw
+
+            entries, drawn = draw(entries, sample)
+        decide_one = partial(decide, subject, upper=statement.correct_at_most is not None)
+        outcomes: Iterable[Outcome] = map(decide_one, entries)
+        if jobs > 1:
+            from certkit.kernel.work import spread
+
+            outcomes = spread(decide_one, entries, jobs)
+        for done, outcome in enumerate(outcomes, 1):
             correct, bits = correct + outcome.correct, max(bits, outcome.bits)
             finding = outcome.finding or finding
             if finding is not None and finding.verdict == "refuted":
                 break
+            if progress is not None and time.monotonic() - told > 60:
+                told = time.monotonic()
+                print(f"c {done} of {len(entries)} classes", file=progress, flush=True)
     except Finding as end:
         finding = end
     except RecursionError:
@@ -109,46 +121,36 @@ def account(entry: Entry, k: int, vocab: int) -> tuple[int, int]:
     Raise a `Finding` unless it is well formed.
     """
     need(0 <= entry.q <= entry.m < vocab and (k > 1 or entry.q == entry.m), entry, "no such class")
-    return count_sets(entry, k) if entry.kind == "sets" else count_rows(entry, _kind(entry), k, vocab)
+    return _rule(entry).count(entry, k, vocab)
 
 
-def decide(model: Model, entry: Entry, confirm: bool) -> Outcome:
-    """Decide the content of one class."""
-    bits = PRECISIONS[0]
+def decide(model: Model, entry: Entry, upper: bool) -> Outcome:
+    """Decide the content of one class, its exceptions too if the claim has an upper end."""
     try:
         certified, _ = account(entry, model.k, model.vocab)
-        if entry.kind == "sets":
-            sets = SetRule(model, entry, read_parts(entry, model.k), confirm)
-            return Outcome(certified, sets.check(), None)
-        for row in entry.rows:
-            bits = max(bits, check_row(model, entry, _kind(entry), row))
-        if entry.kind != "pool":  # which is about all tokens
-            named = {entry.m}.union(*(row.outputs for row in entry.rows))
-            others = [x for x in range(model.vocab) if x not in named]
-            bits = max([bits, *(never_fails(model, entry, x) for x in others)])
+        bits = _rule(entry).check(model, entry)
+        if upper and entry.kind == "sets":
+            from certkit.kernel.exceptions import check_exceptions
+
+            bits = max(bits, check_exceptions(model, entry))
+        return Outcome(certified, bits, None)
     except Finding as finding:
-        return Outcome(0, bits, finding)
-    return Outcome(certified, bits, None)
+        return Outcome(0, PRECISIONS[0], finding)
 
 
-def _kind(entry: Entry) -> Kind:
+def _rule(entry: Entry) -> Sets | Kind:
+    if entry.kind == "sets":
+        return Sets()
     if entry.kind == "tails":
-        return Kind(check_tail, tail_bounds)
-    from certkit.kernel.further import KINDS
+        from certkit.kernel.tails import TAILS
+
+        return TAILS
+    from certkit.kernel.kinds import KINDS
 
     return KINDS[entry.kind]
 
 
-def _further_entry(value: Any, name: str) -> Entry:
-    from certkit.kernel.further import read_entry
+def _beyond(value: Any, name: str) -> Entry:
+    from certkit.kernel.kinds import read_entry
 
     return read_entry(value, name)
-
-
-def _decide_all(model: Model, entries: list[Entry], confirm: bool, jobs: int) -> Iterator[Outcome]:
-    decide_one = partial(decide, model, confirm=confirm)
-    if jobs == 1:
-        yield from map(decide_one, entries)
-        return
-    with Pool(jobs) as pool:  # in few large pieces, because the model goes with each of them
-        yield from pool.imap_unordered(decide_one, entries, chunksize=1 + len(entries) // (8 * jobs))

@@ -25,7 +25,7 @@ class Part(NamedTuple):
     sets: tuple[int, ...]
     least: int
     most: int
-    exceptions: tuple[tuple[int, ...], ...] = ()
+    exceptions: frozenset[tuple[int, ...]] = frozenset()
 
     def __str__(self) -> str:
         return f"{self.name} {self.spelled}"
@@ -53,17 +53,14 @@ def read_parts(entry: Entry, k: int) -> list[Part]:
         need(0 <= cell.n <= k - 1 - (entry.q < m), entry, "n is out of range in", cell)
         allowed = read_tokens(entry, cell.allowed, m - 1)
         need((cell.n == 0) == (allowed == 0), entry, "n = 0 goes with no token, in", cell)
-        parts.append(
-            Part(
-                "cell", (cell.n, cell.allowed), (allowed | 1 << m,) * (k - 1), k - 1 - cell.n, k - 1 - cell.n
-            )
-        )
+        times = k - 1 - cell.n
+        parts.append(Part("cell", tuple(cell), (allowed | 1 << m,) * (k - 1), times, times))
     for positions, contains_max, exceptions in entry.boxes:
         need(len(positions) == k - 1, entry, "not", k - 1, "positions:", positions)
         sets = tuple(read_tokens(entry, runs, m) for runs in positions)
         free = entry.q == m or contains_max or 1 << m in sets
         need(free, entry, "a box needs contains_max or a position that is m:", positions)
-        box = Part("box", positions, sets, int(contains_max), k - 1, exceptions)
+        box = Part("box", positions, sets, int(contains_max), k - 1, frozenset(exceptions))
         need(_size(box, m) > 0, entry, "a box without sequences:", positions)
         for e in exceptions:
             inside = len(e) == k - 1 and all(0 <= t <= m and s >> t & 1 for t, s in zip(e, sets, strict=True))

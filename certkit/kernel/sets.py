@@ -12,11 +12,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import pairwise
-from typing import NoReturn
 
 from flint import arb, ctx, fmpz
 
-from certkit.kernel.counting import Part, tokens_of
+from certkit.kernel.counting import Part, count_sets, read_parts, tokens_of
 from certkit.kernel.model import Model, attention
 from certkit.kernel.reader import Entry
 from certkit.kernel.verdict import Finding
@@ -128,67 +127,36 @@ def fails(model: Model, view: Terms, entry: Entry, sequence: Tokens, x: int) -> 
     return not any(by_score.values())
 
 
-def never_fails(model: Model, entry: Entry, x: int) -> int:
-    """Check that no sequence of the class fails for x, and return the precision that was needed."""
-    others = model.k - 1
-    whole = Part("box", (), ((2 << entry.m) - 1,) * others, int(entry.q < entry.m), others)
-    rule = SetRule(model, entry, [whole], confirm=False)
-    rule.check_token(x)
-    return rule.bits
+def in_doubt(model: Model, view: Terms, entry: Entry, part: Part, x: int) -> bool:
+    """Whether a member of a part that is no exception may fail for x; raise a `Finding` if it does."""
+    members = open_members(view, entry, part)
+    member = next((member for member in members if member not in part.exceptions), None)
+    if member is not None and fails(model, view, entry, member, x):
+        where = f"q={entry.q} m={entry.m}: x={x} is not beaten"
+        raise Finding("refuted", part.name, where, (*member, entry.q))
+    return member is not None
 
 
-class SetRule:
-    """Decides the cells and boxes of one class; with `confirm`, also that every exception fails."""
+def check_token(model: Model, entry: Entry, parts: list[Part], x: int) -> int:
+    """Raise a `Finding` unless no member of any part fails for x; return the precision that was needed."""
+    if plainly_correct(model, entry, x):
+        return PRECISIONS[0]
+    for bits in PRECISIONS:
+        view = Terms(model, entry, x, bits)
+        parts = [part for part in parts if in_doubt(model, view, entry, part, x)]
+        if not parts:
+            return bits
+    raise Finding("undecided", parts[0].name, f"q={entry.q} m={entry.m}: {parts[0]}, x={x}")
 
-    def __init__(self, model: Model, entry: Entry, parts: list[Part], confirm: bool) -> None:
-        self.model, self.entry, self.parts, self.bits = model, entry, parts, PRECISIONS[0]
-        self.excepted = frozenset(e for part in parts for e in part.exceptions)  # the parts are disjoint
-        self.unconfirmed = set(self.excepted) if confirm else set()
-        self.doubtful: set[Tokens] = set()
 
-    def check(self) -> int:
-        """Raise a `Finding` unless every sequence of the parts is correct; return the precision needed."""
-        for x in range(self.model.vocab):
-            if x != self.entry.m:
-                self.check_token(x)
-        for exception in sorted(self.unconfirmed - self.doubtful):
-            self._end("refuted", "exception", f"exception {exception} is correct")
-        for exception in sorted(self.unconfirmed):
-            self._end("undecided", "exception", f"exception {exception} may be correct")
-        return self.bits
+class Sets:
+    """The rule for a class that is given as cells and boxes."""
 
-    def check_token(self, x: int) -> None:
-        """Raise a `Finding` unless no sequence of the cells and boxes fails for x."""
-        if plainly_correct(self.model, self.entry, x):
-            return
-        for bits in PRECISIONS:
-            self.bits = max(self.bits, bits)
-            doubts = list(self._doubts(Terms(self.model, self.entry, x, bits), x))
-            if not doubts:
-                return
-        for part, sequence in doubts:
-            if sequence not in self.excepted:
-                self._end("undecided", part.name, f"{part}, x={x}")
-            self.doubtful.add(sequence)  # another x may confirm it
+    def count(self, entry: Entry, k: int, vocab: int) -> tuple[int, int]:
+        """Return how many sequences the sets certify correct, and how many they except."""
+        return count_sets(entry, k)
 
-    def _doubts(self, view: Terms, x: int) -> Iterator[tuple[Part, Tokens]]:
-        """Yield exceptions still to be confirmed that may fail for x, and of each part one more that may.
-
-        Raise a `Finding` if a certified sequence does fail.
-        """
-        for part in self.parts:
-            for sequence in open_members(view, self.entry, part):
-                certified = sequence not in self.excepted
-                if not certified and sequence not in self.unconfirmed:
-                    continue
-                if not fails(self.model, view, self.entry, sequence, x):
-                    yield part, sequence
-                elif certified:
-                    self._end("refuted", part.name, f"x={x} is not beaten", (*sequence, self.entry.q))
-                else:
-                    self.unconfirmed.remove(sequence)
-                if certified:
-                    break
-
-    def _end(self, verdict: str, rule: str, where: str, sequence: Tokens | None = None) -> NoReturn:
-        raise Finding(verdict, rule, f"q={self.entry.q} m={self.entry.m}: {where}", sequence)
+    def check(self, model: Model, entry: Entry) -> int:
+        """Raise a `Finding` unless all members but exceptions are correct; return the precision needed."""
+        parts, others = read_parts(entry, model.k), [x for x in range(model.vocab) if x != entry.m]
+        return max((check_token(model, entry, parts, x) for x in others), default=PRECISIONS[0])

@@ -4,69 +4,86 @@ A row is about a group X of wrong tokens. With v_p(t) = max_{x∈X} f_p(t,x)·e^
 for some x in X has Σ_p v_p(t_p) ≥ 0. For λ ≥ 0 it has exp(λ Σ_p v_p) ≥ 1, and every other one has it above 0.
 So the sum of exp(λ Σ_p v_p) over the class is not below the number of those that fail. It factorises over the
 positions, and a class is "all tokens ≤ m" less, if q < m, "all tokens < m".
+
+Wrong tokens without a row must fail nowhere, by the rule for sets.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
 
 from flint import arb
 
-from certkit.kernel.counting import need
+from certkit.kernel.counting import Part, need
 from certkit.kernel.model import Model, attention
 from certkit.kernel.reader import Entry, Row
-from certkit.kernel.sets import PRECISIONS, enclose
+from certkit.kernel.sets import PRECISIONS, check_token, enclose
 from certkit.kernel.verdict import Finding
 
 
-class Kind(NamedTuple):
-    """What the rows of a kind must be, and the numbers (lower, upper) that the rule gives at a precision.
+@dataclass(frozen=True)
+class Kind:
+    """One kind of rows: what their numbers must be, and the rule.
 
-    They prove no more failing than upper, and no fewer than lower. With `inward`, the last argument, what a
-    row could prove with exact numbers is at most lower and at least upper: what is beyond them is false.
+    The rule gives numbers (lower, upper) at a precision. They prove no more failing than upper, and no fewer
+    than lower. With `inward`, the last argument, what a row could prove with exact numbers is at most lower
+    and at least upper: what is beyond them is false.
     """
 
-    check: Callable[[Entry, Row], None]
+    check_numbers: Callable[[Entry, Row], None]
     bounds: Callable[[Model, Entry, Row, int, bool], tuple[int, arb | int]]
 
+    def count(self, entry: Entry, k: int, vocab: int) -> tuple[int, int]:
+        """Return how many sequences the rows leave to be correct, and how many they say fail.
 
-def count_rows(entry: Entry, kind: Kind, k: int, vocab: int) -> tuple[int, int]:
-    """Return how many sequences the rows leave to be correct, and how many they say fail.
+        A class has (m+1)^(K−1) − [q<m]·m^(K−1) sequences. Raise a `Finding` unless the rows are about wrong
+        tokens, each in one row, and claim what can be.
+        """
+        covered: set[int] = set()  # tokens of earlier rows
+        last = -1
+        for row in entry.rows:
+            tokens, least, most = row.outputs, row.failing_at_least, row.failing_at_most
+            rising = all(a < b for a, b in pairwise((last, *tokens, vocab)))
+            new = rising and entry.m not in tokens and covered.isdisjoint(tokens)
+            need(new, entry, row.about, "is m, no token, out of order or there twice")
+            need(covered.issuperset(row.meet[:1]), entry, row.about, "meets no earlier row by", *row.meet)
+            need(0 <= least <= most, entry, row.about, "failing between", least, most)
+            self.check_numbers(entry, row)
+            covered.update(tokens)
+            last = tokens[-1] if entry.kind in ("tails", "counts") else -1  # bounds come in any order
+        total = (entry.m + 1) ** (k - 1) - (entry.m ** (k - 1) if entry.q < entry.m else 0)
+        failing = max((row.failing_at_least for row in entry.rows), default=0)
+        return max(0, total - sum(row.failing_at_most for row in entry.rows)), failing
 
-    A class has (m+1)^(K−1) − [q<m]·m^(K−1) sequences. Raise a `Finding` unless the rows are about wrong
-    tokens, each in one row, and claim what can be.
-    """
-    covered: set[int] = set()  # tokens of earlier rows
-    last = -1
-    for row in entry.rows:
-        tokens, least, most = row.outputs, row.failing_at_least, row.failing_at_most
-        rising = all(a < b for a, b in pairwise((last, *tokens, vocab)))
-        new = rising and entry.m not in tokens and covered.isdisjoint(tokens)
-        need(new, entry, row.about, "is m, no token, out of order or there twice")
-        need(covered.issuperset(row.meet[:1]), entry, row.about, "meets no earlier row by", *row.meet)
-        need(0 <= least <= most, entry, row.about, "failing between", least, most)
-        kind.check(entry, row)
-        covered.update(tokens)
-        last = tokens[-1] if entry.kind in ("tails", "counts") else -1  # bounds come in any order
-    total = (entry.m + 1) ** (k - 1) - (entry.m ** (k - 1) if entry.q < entry.m else 0)
-    failing = max((row.failing_at_least for row in entry.rows), default=0)
-    return max(0, total - sum(row.failing_at_most for row in entry.rows)), failing
+    def check(self, model: Model, entry: Entry) -> int:
+        """Raise a `Finding` unless the rows say what is true; return the precision that was needed."""
+        bits = [self.check_row(model, entry, row) for row in entry.rows]
+        if entry.kind != "pool":  # which is about all tokens
+            named = {entry.m}.union(*(row.outputs for row in entry.rows))
+            bits += [never_fails(model, entry, x) for x in range(model.vocab) if x not in named]
+        return max(bits, default=PRECISIONS[0])
+
+    def check_row(self, model: Model, entry: Entry, row: Row) -> int:
+        """Raise a `Finding` unless least ≤ lower and ⌊upper⌋ ≤ most; return the precision that was needed."""
+        least, most = row.failing_at_least, row.failing_at_most
+        claim = f"q={entry.q} m={entry.m}: {row.about} failing between {least} and {most}"
+        for bits in PRECISIONS:
+            lower, upper = self.bounds(model, entry, row, bits, False)
+            if least <= lower and upper < most + 1:
+                return bits
+            lower, upper = self.bounds(model, entry, row, bits, True)
+            if lower < least or upper >= most + 1:
+                raise Finding("refuted", entry.kind, f"{claim}, recounted {lower} to {upper}")
+        raise Finding("undecided", entry.kind, f"{claim}, with {PRECISIONS[-1]} bits")
 
 
-def check_row(model: Model, entry: Entry, kind: Kind, row: Row) -> int:
-    """Raise a `Finding` unless least ≤ lower and ⌊upper⌋ ≤ most; return the precision that was needed."""
-    least, most, bounds = row.failing_at_least, row.failing_at_most, kind.bounds
-    claim = f"q={entry.q} m={entry.m}: {row.about} failing between {least} and {most}"
-    for bits in PRECISIONS:
-        lower, upper = bounds(model, entry, row, bits, False)
-        if least <= lower and upper < most + 1:
-            return bits
-        lower, upper = bounds(model, entry, row, bits, True)
-        if lower < least or upper >= most + 1:
-            raise Finding("refuted", entry.kind, f"{claim}, recounted {lower} to {upper}")
-    raise Finding("undecided", entry.kind, f"{claim}, with {PRECISIONS[-1]} bits")
+def never_fails(model: Model, entry: Entry, x: int) -> int:
+    """Check that no sequence of the class fails for x, and return the precision that was needed."""
+    others = model.k - 1
+    whole = Part("box", (), ((2 << entry.m) - 1,) * others, int(entry.q < entry.m), others)
+    return check_token(model, entry, [whole], x)
 
 
 def row_terms(
@@ -112,3 +129,6 @@ def class_sum(entry: Entry, powers: list[list[arb]], query: arb) -> arb:
         holding = holding * (below + at_max) + remaining * at_max
         remaining = remaining * below
     return query * (holding if entry.q < entry.m else holding + remaining)
+
+
+TAILS = Kind(check_tail, tail_bounds)

@@ -23,7 +23,7 @@ class Verdict:
         audited_correct: the number of sequences this audit proved correct (the claim, when verified).
         total: the number of all sequences (0 if the statement could not be read).
         sampled: None for a full audit, else (classes decided, classes in the certificate).
-        precision_bits: the highest working precision that was needed.
+        precision_bits: the highest working precision that a class proved correct needed.
         seconds: wall time.
         counterexample: a misclassified sequence of a certified set (query last), if one was found.
         kernel_sha256: digest of the auditor's own source files.

@@ -17,7 +17,7 @@ from certkit.kernel.reader import parse_json, read_bounded, refuse, shaped
 MAX_BYTES = 1 << 28
 MAX_HEADER = 1 << 20
 MAX_SIDE = 4096
-_FORMATS = {"F32": ("f", 4), "F16": ("e", 2), "BF16": ("f", 2), "F64": ("d", 8)}
+_BYTES = {"F32": 4, "F16": 2, "BF16": 2, "F64": 8}
 _NAMES = ("W_E", "W_K", "W_O", "W_Q", "W_U", "W_V", "W_pos")
 _TENSOR = {"dtype": str, "shape": (int, int), "data_offsets": (int, int)}
 
@@ -58,31 +58,24 @@ def read_weights(path: str) -> Weights:
         (start, stop), (height, width), dtype = tensor["data_offsets"], tensor["shape"], tensor["dtype"]
         if not 1 <= min(height, width) <= max(height, width) <= MAX_SIDE:
             refuse("model", f"tensor {name} must have 1 to {MAX_SIDE} rows and columns")
-        if dtype not in _FORMATS or height * width * _FORMATS[dtype][1] != stop - start:
+        if dtype not in _BYTES or _BYTES[dtype] * height * width != stop - start:
             refuse("model", f"tensor {name} has dtype {dtype[:9]!a} or a size that is not its shape's")
-        digest.update(f"{name}\0{dtype}\0{height},{width}\0".encode() + buffer[start:stop])
-        matrices[name] = _decode(buffer[start:stop], dtype, width, name)
+        raw = buffer[start:stop]
+        digest.update(f"{name}\0{dtype}\0{height},{width}\0".encode() + raw)
+        if dtype != "F32":
+            from certkit.kernel.formats import as_float32
+
+            raw = as_float32(raw, dtype, name)
+        matrices[name] = _decode(raw, width, name)
     return Weights(matrices, digest.hexdigest())
 
 
-def _decode(raw: bytes, dtype: str, width: int, name: str) -> Matrix:
-    """Return the numbers of one tensor as integers over a common power of two."""
-    if dtype == "BF16":  # the upper half of a float32
-        raw = b"".join(b"\0\0" + raw[i : i + 2] for i in range(0, len(raw), 2))
-    letter = _FORMATS[dtype][0]
-    numbers = [number for (number,) in struct.iter_unpack("<" + letter, raw)]
+def _decode(raw: bytes, width: int, name: str) -> Matrix:
+    """Return the binary32 numbers of one tensor as integers over a common power of two."""
+    numbers = [number for (number,) in struct.iter_unpack("<f", raw)]
     if not all(map(math.isfinite, numbers)):
         refuse("model", f"tensor {name} holds a number that is not finite")
-    if dtype == "F64" and any(not _is_float32(number) for number in numbers):
-        refuse("model", f"tensor {name} is float64 and not exactly float32")
     ratios = [number.as_integer_ratio() for number in numbers]  # the denominators are powers of two
     exponent = max(bottom.bit_length() - 1 for _, bottom in ratios)
     integers = [fmpz((top << exponent) // bottom) for top, bottom in ratios]
     return Matrix([integers[i : i + width] for i in range(0, len(integers), width)], exponent)
-
-
-def _is_float32(number: float) -> bool:
-    try:
-        return bool(struct.unpack("<f", struct.pack("<f", number))[0] == number)
-    except OverflowError:
-        return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -66,7 +67,7 @@ def test_a_sample_says_how_long_all_would_take(
     model, clock = tiny_model(Kind.SKILLED, Sizes(3, 2), 1), iter([100.0, 103.2504])
     asked: list[object] = []
 
-    def canned(model: Model, entry: Entry, confirm: bool) -> Outcome:
+    def canned(model: Model, entry: Entry, upper: bool) -> Outcome:
         asked.append(entry)
         return Outcome(0, 64, None)
 
@@ -77,6 +78,19 @@ def test_a_sample_says_how_long_all_would_take(
     assert (found.verdict, found.rule, found.sampled) == ("sampled", "all", (sample, 6))
     assert (len(asked), found.seconds) == (sample, 3.25)
     assert found.where == f"this is no verification; all would take about {seconds} seconds"
+
+
+def test_a_long_audit_says_every_minute_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it reads of the clock: the start, one time for each class, another when it has said something."""
+    clock = iter([100, *(100 + s for s in (60, 61, 62, 121, 122, 122.1, 182.2, 190)), 300])
+    model, stream = tiny_model(Kind.SKILLED, Sizes(3, 2), 1), io.StringIO()
+    path = write(encode(certificate(model, whole_content(model))), tmp_path)
+    monkeypatch.setattr(AUDIT, "decide", lambda *_, **__: Outcome(0, 64, None))
+    monkeypatch.setattr(AUDIT, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    assert audit(path, saved(model, tmp_path), progress=stream).verdict == "verified"
+    assert stream.getvalue() == "c 2 of 6 classes\nc 5 of 6 classes\n"
 
 
 def test_too_little_memory_is_no_refutation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,15 @@ import pytest
 from flint import ctx
 
 from certkit.fileformat import encode
-from certkit.kernel import audit, bins, sets, tails
+from certkit.kernel import audit, bins, exceptions, sets, tails
 from certkit.kernel.audit import Outcome, decide
 from certkit.kernel.bins import recount
 from certkit.kernel.model import Model
 from certkit.kernel.reader import Box, Cell, Entry, Row, Statement
-from certkit.kernel.sets import PRECISIONS, never_fails
-from certkit.kernel.tails import tail_bounds
+from certkit.kernel.sets import PRECISIONS
+from certkit.kernel.tails import never_fails, tail_bounds
 from certkit.kernel.verdict import Finding
+from certkit.kernel.work import spread
 from tests.kernel.test_pieces import flat, slanted
 from tests.kernel.test_truth import whole_content
 from tests.support.certs import certificate, document, saved, write
@@ -86,7 +88,7 @@ def test_exceptions_are_confirmed_refuted_or_open(monkeypatch: pytest.MonkeyPatc
     model = narrow()
     one = Entry(1, 2, "sets", (), (Box(((2, 2), (1, 1)), False, ((2, 1),)),))
     assert finding_of(model, one, confirm=True).where == "q=1 m=2: exception (2, 1) is correct"
-    monkeypatch.setattr(sets, "PRECISIONS", (64, 128))
+    monkeypatch.setattr(exceptions, "PRECISIONS", (64, 128))
     found = finding_of(model, one, confirm=True)
     assert (found.verdict, found.rule) == ("undecided", "exception")
     assert found.where == "q=1 m=2: exception (2, 1) may be correct"
@@ -109,11 +111,16 @@ def test_exceptions_open_for_different_tokens_are_all_open(monkeypatch: pytest.M
     """Nothing is refuted because another token left something else open."""
     listed = ((1, 1), (1, 2))
     entry = Entry(2, 2, "sets", (), (Box(((0, 2), (0, 2)), False, listed),))
-    monkeypatch.setattr(sets, "plainly_correct", lambda *_: False)
-    monkeypatch.setattr(
-        sets.SetRule, "_doubts", lambda self, view, x: ((self.parts[0], e) for e in listed[x : x + 1])
-    )
-    found = finding_of(flat(WRONG), entry, confirm=True)
+    for name, canned in {
+        "plainly_correct": lambda *_: False,
+        "Terms": lambda model, entry, x, bits: x,
+        "beaten": lambda x, entry, sequence: sequence != listed[x],
+        "fails": lambda *_: False,
+    }.items():
+        monkeypatch.setattr(exceptions, name, canned)
+    with pytest.raises(Finding) as caught:
+        exceptions.check_exceptions(flat(WRONG), entry)
+    found = caught.value
     assert (found.verdict, found.where) == ("undecided", "q=2 m=2: exception (1, 1) may be correct")
 
 
@@ -217,8 +224,8 @@ def test_one_answer_is_made_of_all_classes(
 ) -> None:
     waiting, asked = list(outcomes), []
 
-    def canned(model: Model, entry: Entry, confirm: bool) -> Outcome:
-        asked.append(confirm)
+    def canned(model: Model, entry: Entry, upper: bool) -> Outcome:
+        asked.append(upper)
         return Outcome(*waiting.pop(0))
 
     monkeypatch.setattr(AUDIT, "decide", canned)
@@ -235,8 +242,8 @@ def test_exceptions_are_confirmed_for_an_upper_claim_alone(
 ) -> None:
     model, asked = tiny_model(Kind.SKILLED, Sizes(2, 2), 1), []
 
-    def canned(model: Model, entry: Entry, confirm: bool) -> Outcome:
-        asked.append(confirm)
+    def canned(model: Model, entry: Entry, upper: bool) -> Outcome:
+        asked.append(upper)
         return Outcome(0, 64, None)
 
     monkeypatch.setattr(AUDIT, "decide", canned)
@@ -249,7 +256,7 @@ def test_more_classes_than_pieces_of_work(tmp_path: Path) -> None:
     model = flat([[-9] * 6] * 6, k=2)
     model.eupu = [[-9] * 6] * 6
     entries = [Entry(q, m, "tails") for q in range(6) for m in range(q, 6)]
-    outcomes = list(AUDIT._decide_all(model, entries, False, 2))
+    outcomes = list(spread(partial(decide, model, upper=False), tuple(entries), 2))
     alone = [decide(model, entry, False) for entry in entries]
     assert len(outcomes) == 21
     found = [outcome.finding for outcome in outcomes if outcome.finding is not None]
@@ -281,7 +288,7 @@ def test_each_semantics_has_its_model(
 ) -> None:
     model, made = tiny_model(Kind.SKILLED, Sizes(2, 2), 1), []
 
-    def canned(subject: Model, entry: Entry, confirm: bool) -> Outcome:
+    def canned(subject: Model, entry: Entry, upper: bool) -> Outcome:
         made.append(subject.executed)
         return Outcome(0, 64, None)
 
@@ -312,7 +319,7 @@ def test_a_counterexample_is_told_in_the_tokens_of_the_task(
     edited = document(certificate(model, whole_content(model)))
     edited["statement"]["task"] = {"order": [2, 0, 1], "labels": [0, 1, 2]}
     refuted = Outcome(0, 64, Finding("refuted", "cell", "there", (0, 2)))
-    monkeypatch.setattr(AUDIT, "decide", lambda model, entry, confirm: refuted)
+    monkeypatch.setattr(AUDIT, "decide", lambda model, entry, upper: refuted)
     found = audit(write(edited, tmp_path), saved(model, tmp_path))
     assert (found.verdict, found.counterexample) == ("refuted", (2, 1))
     assert found.task == {"order": (2, 0, 1), "labels": (0, 1, 2)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import math
 import random
+from dataclasses import replace
 from fractions import Fraction
 from itertools import product
 from types import SimpleNamespace
@@ -13,12 +14,13 @@ from typing import Any
 import pytest
 from flint import arb, ctx, fmpq
 
-from certkit.kernel import bins, sets, tails
+from certkit.kernel import bins, sets
 from certkit.kernel.audit import decide
 from certkit.kernel.counting import Part, read_parts
 from certkit.kernel.model import Model
 from certkit.kernel.reader import Box, Cell, Entry, Row
-from certkit.kernel.sets import Terms, never_fails, open_members, plainly_correct
+from certkit.kernel.sets import Terms, open_members, plainly_correct
+from certkit.kernel.tails import TAILS, never_fails
 from certkit.kernel.verdict import Finding
 from tests.kernel.test_pieces import _part, _sequences, flat, slanted
 
@@ -291,10 +293,10 @@ def test_a_count_is_refuted_only_by_what_inward_bins_contradict() -> None:
     def canned(model: Model, entry: Entry, row: Row, bits: int, inward: bool = False) -> tuple[int, int]:
         return answers[bits, inward]
 
-    kind = tails.Kind(tails.check_tail, canned)
+    kind = replace(TAILS, bounds=canned)
     model, entry = flat([[0]]), Entry(0, 0, "counts")
-    assert tails.check_row(model, entry, kind, Row((0,), (1.0, 0.0), 5, 3)) == 128
+    assert kind.check_row(model, entry, Row((0,), (1.0, 0.0), 5, 3)) == 128
     for most, least in ((4, 3), (5, 4)):
         with pytest.raises(Finding) as caught:
-            tails.check_row(model, entry, kind, Row((0,), (1.0, 0.0), most, least))
+            kind.check_row(model, entry, Row((0,), (1.0, 0.0), most, least))
         assert caught.value.verdict == "refuted"

@@ -12,19 +12,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from proofs.model import Model
 from tests.support.certs import certificate, document, saved, write
 from tests.support.models import Kind, Sizes, tiny_model
 
 ROOT = Path(__file__).parents[2]
 ROOM = ROOT / "certkit" / "kernel"
 PAGE = ROOT / "docs" / "explanation" / "auditor.md"
-BASIC = {"audit", "counting", "model", "reader", "sets", "tails", "verdict", "weights"}
-FURTHER = {"bins", "execution", "further", "pools", "tasks"}
+BASIC = {"audit", "counting", "model", "reader", "sets", "verdict", "weights"}
+ROWS = BASIC | {"tails"}
+OTHER_ROWS = ROWS | {"kinds", "pools", "bins"}
 SCRIPT = """
 import sys
 from certkit.kernel import audit
-print(audit(*sys.argv[1:]).verdict)
+certificate, model, *options = sys.argv[1:]
+print(audit(certificate, model, *map(int, options)).verdict)
 print(*(name.removeprefix("certkit.kernel.") for name in sys.modules if name.startswith("certkit.kernel.")))
 """
 SKIPPED = (
@@ -64,13 +68,11 @@ def test_the_page_counts_the_lines_that_are_there() -> None:
     assert {name for names in stated for name in names.split()} == counted.keys()
     for names, number in stated.items():
         assert sum(counted[name] for name in names.split()) == number, names
-    further = sum(counted[f"{name}.py"] for name in FURTHER)
-    core = sum(counted[f"{name}.py"] for name in ("model", "counting", "sets", "tails"))
-    everything = sum(counted.values())
+    of_sets = sum(counted[f"{name}.py"] for name in (*BASIC, "__init__", "__main__"))
     assert sums == {
-        "the mathematics": core,
-        "all that cells, boxes and tails need": everything - further,
-        "all": everything,
+        "all that cells and boxes need": of_sets,
+        "all that tails need": of_sets + counted["tails.py"],
+        "all": sum(counted.values()),
     }
 
 
@@ -87,16 +89,25 @@ def content(kind: str) -> dict[str, Any]:
     return {"q": 0, "m": 0, kind: inner[kind]}
 
 
+def audited_elsewhere(*arguments: str) -> tuple[str, set[str]]:
+    """The verdict of a fresh process, and the auditor's modules that it has loaded."""
+    command = [sys.executable, "-c", SCRIPT, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    verdict, loaded = done.stdout.splitlines()
+    return verdict, set(loaded.split())
+
+
 @pytest.mark.parametrize(
     ("kind", "changes", "needed"),
     [
         ("sets", {}, BASIC),
-        ("tails", {}, BASIC),
-        ("pool", {}, BASIC | FURTHER),
-        ("counts", {}, BASIC | FURTHER),
-        ("bounds", {}, BASIC | FURTHER),
-        ("sets", {"semantics": "float32"}, BASIC | FURTHER),
-        ("sets", {"task": {"order": [2, 1, 0], "labels": [0, 1, 2]}}, BASIC | FURTHER),
+        ("tails", {}, ROWS),
+        ("pool", {}, OTHER_ROWS),
+        ("counts", {}, OTHER_ROWS),
+        ("bounds", {}, OTHER_ROWS),
+        ("sets", {"semantics": "float32"}, BASIC | {"subjects", "execution"}),
+        ("sets", {"task": {"order": [2, 1, 0], "labels": [0, 1, 2]}}, BASIC | {"subjects"}),
+        ("sets", {"correct_at_most": 9}, BASIC | {"exceptions"}),
     ],
 )
 def test_what_an_audit_does_not_need_is_not_loaded(
@@ -106,9 +117,25 @@ def test_what_an_audit_does_not_need_is_not_loaded(
     whole = document(certificate(model, []))
     whole["proof"]["content"], whole["statement"] = [content(kind)], whole["statement"] | changes
     paths = write(whole, tmp_path), saved(model, tmp_path)
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *paths], capture_output=True, text=True, cwd=ROOT, check=True
-    )
-    verdict, loaded = done.stdout.splitlines()
+    verdict, loaded = audited_elsewhere(*paths)
     assert verdict == "verified"
-    assert set(loaded.split()) == needed
+    assert loaded == needed
+
+
+@pytest.mark.parametrize(
+    ("options", "dtype", "verdict", "needed"),
+    [
+        ((1,), torch.float32, "sampled", {"work"}),
+        ((9, 2), torch.float32, "sampled", {"work"}),
+        ((), torch.bfloat16, "verified", {"formats"}),
+        ((), torch.float64, "verified", {"formats"}),
+    ],
+)
+def test_nor_is_what_its_options_and_weights_do_not_need(
+    options: tuple[int, ...], dtype: torch.dtype, verdict: str, needed: set[str], tmp_path: Path
+) -> None:
+    tiny = tiny_model(Kind.SKILLED, Sizes(3, 2), 1)
+    names = ("W_E", "W_pos", "W_Q", "W_K", "W_V", "W_O", "W_U")
+    model = Model(**{name: getattr(tiny, name).bfloat16().to(dtype) for name in names})
+    paths = write(document(certificate(model, [])), tmp_path), saved(model, tmp_path)
+    assert audited_elsewhere(*paths, *map(str, options)) == (verdict, BASIC | needed)

@@ -1,22 +1,14 @@
-"""What only some certificates need: other rows than tails, other tasks, binary32.
-
-None of this is imported before a certificate says that it is needed, so for any other it need not be read.
-"""
+"""The kinds of rows beyond tails, and their shapes in the file."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from certkit.kernel.bins import check_bins, recount
-from certkit.kernel.execution import Execution
-from certkit.kernel.model import Model
 from certkit.kernel.pools import check_pool, pool_bounds
-from certkit.kernel.reader import Entry, Row, Statement, dyadic, refuse, shaped, wide
+from certkit.kernel.reader import Entry, Row, dyadic, refuse, shaped, wide
 from certkit.kernel.tails import Kind
-from certkit.kernel.tasks import read_task, renamed
-from certkit.kernel.weights import Weights
 
-#: The kinds of rows beyond tails, and their shapes in the file.
 KINDS = {
     "pool": Kind(check_pool, pool_bounds),
     "counts": Kind(check_bins, recount),
@@ -46,18 +38,3 @@ def read_entry(value: Any, name: str) -> Entry:
         if not all(row.outputs and len(row.meet) in (0, 2) for row in rows):
             refuse("schema", f"{name}: a bound is about tokens, and meets one or none by a multiple")
     return Entry(q, m, kind, shift=inner["shift"], rows=tuple(rows))
-
-
-def read_subject(weights: Weights, statement: Statement, only_sets: bool) -> tuple[Model, Any]:
-    """Return the model that the claim is about, and the task if it is another than max-of-k."""
-    task = None
-    if statement.task != "max-of-k":
-        found = read_task(statement.task)
-        weights, task = renamed(weights, found), found._asdict()
-    if statement.semantics == "real":
-        return Model(weights), task
-    if statement.semantics != "float32":
-        refuse("semantics", f"{statement.semantics[:40]!a} is unknown to this auditor")
-    if not only_sets:
-        refuse("semantics", "a float32 claim is audited if it has cells and boxes alone")
-    return Execution(weights), task

@@ -1,10 +1,14 @@
-"""Other tasks than max-of-k, as max-of-k of a renamed model. Loaded only for a certificate about one."""
+"""What a claim is about, if not max-of-k of the reals: other tasks, and executions in binary32.
+
+A claim about another task is one about max-of-k of a renamed model.
+"""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from certkit.kernel.reader import refuse, shaped
+from certkit.kernel.model import Model
+from certkit.kernel.reader import Statement, refuse, shaped
 from certkit.kernel.weights import Weights
 
 
@@ -13,6 +17,23 @@ class Task(NamedTuple):
 
     order: tuple[int, ...]
     labels: tuple[int, ...]
+
+
+def read_subject(weights: Weights, statement: Statement, only_sets: bool) -> tuple[Model, Any]:
+    """Return the model that the claim is about, and the task if it is another than max-of-k."""
+    task = None
+    if statement.task != "max-of-k":
+        found = read_task(statement.task)
+        weights, task = renamed(weights, found), found._asdict()
+    if statement.semantics == "real":
+        return Model(weights), task
+    if statement.semantics != "float32":
+        refuse("semantics", f"{statement.semantics[:40]!a} is unknown to this auditor")
+    if not only_sets:
+        refuse("semantics", "a float32 claim is audited if it has cells and boxes alone")
+    from certkit.kernel.execution import Execution
+
+    return Execution(weights), task
 
 
 def read_task(value: Any) -> Task:
