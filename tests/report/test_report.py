@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import xml.etree.ElementTree as ET
 from fractions import Fraction
+from itertools import product
 from pathlib import Path
 
 import attrs
@@ -18,6 +19,7 @@ import pytest
 pytest.importorskip("matplotlib")
 
 from certkit.cli.main import main
+from certkit.task import Task
 from proofs.report import Report, make_report, read_study, write_report
 from proofs.report.figures import Regression, all_figures
 from proofs.report.study import ModelRow, ResultRow, Setting, Study
@@ -278,6 +280,39 @@ def test_of_several_versions_the_newest_counts_even_if_an_older_one_reached_more
         proved = [(10, Fraction(50, 64))] if newest is Status.PROVED else []
         assert [(row.version, row.bound) for row in study.results] == proved
         assert [failure["version"] for failure in study.failures] == ([] if proved else [10])
+
+
+def test_a_newer_version_counts_for_its_model_task_strategy_and_semantics_alone(tmp_path: Path) -> None:
+    files = [ModelFile(f"{letter}.safetensors", letter * 64, 3, 4) for letter in "ab"]
+    tasks, names, semantics = (
+        (None, Task.min_of_k(4)),
+        ("separable-pool", "separable-union"),
+        ("real", "float32"),
+    )
+    old = [
+        Job(file, name, 1, under, task) for file, task, name, under in product(files, tasks, names, semantics)
+    ]
+    jobs = [attrs.evolve(old[3], version=2), *old]
+    proofs = [
+        Proof(f"{at:064}", str(at), None, "64", "separable", "quartic", 10, 20, 30, 40, 50, 60)
+        for at in range(len(jobs))
+    ]
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.add_models(files)
+        for job, proof in zip(jobs, proofs, strict=True):
+            ledger.record(Outcome(job, Status.PROVED, 1.0, proof=proof))
+    study = read_study(tmp_path)
+    assert {(row.name, row.setting.task) for row in study.models} == {
+        (letter, task) for letter in "ab" for task in ("max-of-k", "min-of-k")
+    }
+    found = {
+        (*row.model.subject, row.strategy, row.version, row.semantics): row.certificate
+        for row in study.results
+    }
+    assert len(study.results) == len(found) == len(old) == 16
+    assert found == {
+        job.key: proof.certificate for job, proof in zip(jobs, proofs, strict=True) if job is not old[3]
+    }
 
 
 def test_versions_are_never_averaged(study: Study) -> None:
