@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from fractions import Fraction
 from itertools import product
 
 import pytest
-from flint import arb, ctx
+from flint import arb, ctx, fmpz
 
 from certkit.kernel import execution
 from certkit.kernel.execution import Execution
@@ -215,3 +216,42 @@ def test_gains_of_executions_are_wider_by_the_errors_of_both_outputs(weights: We
                 error += executed.eupu_error[x][q] + executed.eupu_error[m][q]
                 assert gain == exact[1][p] + sign * error
         assert executed.gains(q, m, x) == executed.gains(q, m, x, 1)
+
+
+SIZES = {
+    "W_E": (3, 2),
+    "W_pos": (3, 2),
+    "W_Q": (2, 2),
+    "W_K": (2, 2),
+    "W_V": (2, 2),
+    "W_O": (2, 2),
+    "W_U": (2, 3),
+}
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    ("kind", "largest"),
+    [(Model, (2**24 - 1) << 104 + 149), (Execution, 1 << 8 + 149)],
+    ids=["real", "float32"],
+)
+def test_every_term_is_finite_with_the_largest_and_the_least_weights(
+    kind: type[Model], largest: int, seed: int
+) -> None:
+    """The largest term is found by comparing, and something that is not a number would be passed over."""
+    draw = random.Random(seed)
+    numbers = [sign * size for sign in (1, -1) for size in (largest, 1, 0)]
+    exact = kind(
+        Weights(
+            {
+                name: Matrix([[fmpz(draw.choice(numbers)) for _ in range(wide)] for _ in range(high)], 149)
+                for name, (high, wide) in SIZES.items()
+            },
+            "",
+        )
+    )
+    for (q, m), x, bits in product(((0, 2), (2, 2), (1, 1)), (0, 1, 2), (64, 4096)):
+        weight = Attention(exact, q, m, bits)
+        assert all(ball.is_finite() for ball in (*weight.token, *weight.place))
+        view = Terms(exact, Entry(q, m, "sets"), x, bits)
+        assert all(end.is_finite() for table in (view.high, view.low) for row in table for end in row)
