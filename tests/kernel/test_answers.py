@@ -85,12 +85,13 @@ def test_a_long_audit_says_every_minute_how_far_it_is(
 ) -> None:
     """What it reads of the clock: the start, one time for each class, another when it has said something."""
     clock = iter([100, *(100 + s for s in (60, 61, 62, 121, 122, 122.1, 182.2, 190)), 300])
-    model, stream = tiny_model(Kind.SKILLED, Sizes(3, 2), 1), io.StringIO()
+    model, stream, flushed = tiny_model(Kind.SKILLED, Sizes(3, 2), 1), io.StringIO(), list[str]()
+    monkeypatch.setattr(stream, "flush", lambda: flushed.append(stream.getvalue()), raising=False)
     path = write(encode(certificate(model, whole_content(model))), tmp_path)
     monkeypatch.setattr(AUDIT, "decide", lambda *_, **__: Outcome(0, 64, None))
     monkeypatch.setattr(AUDIT, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     assert audit(path, saved(model, tmp_path), progress=stream).verdict == "verified"
-    assert stream.getvalue() == "c 2 of 6 classes\nc 5 of 6 classes\n"
+    assert flushed == ["c 2 of 6 classes\n", "c 2 of 6 classes\nc 5 of 6 classes\n"]
 
 
 def test_too_little_memory_is_no_refutation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

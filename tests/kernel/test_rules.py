@@ -59,6 +59,13 @@ def test_missing_rows_tell_the_precision_they_needed() -> None:
     row = Row((0,), (0.0,), 5, 0)
     assert decide(model, Entry(1, 2, "tails", rows=(row,)), False) == Outcome(0, 64, None)
     assert decide(model, Entry(1, 2, "bounds", rows=(Row((0, 1), (1.0, 0.0), 5),)), False).bits == 64
+    row = Row((0,), (1.0, 0.0), 0, 0)  # which needs more than the tokens without one
+    assert decide(model, Entry(2, 2, "counts", shift=0.25, rows=(row,)), False) == Outcome(9, 256, None)
+
+
+@pytest.mark.parametrize("content", [{"boxes": (Box(((0, 0), (0, 0)), False, ()),)}, {"kind": "tails"}])
+def test_where_there_is_one_token_it_is_right(content: dict[str, Any]) -> None:
+    assert decide(flat([[0]]), Entry(0, 0, "sets")._replace(**content), True) == Outcome(1, 64, None)
 
 
 @pytest.mark.parametrize("part", [Cell(1, (1, 1)), Box(((2, 2), (1, 1)), False, ())])
@@ -85,6 +92,10 @@ def test_exceptions_are_confirmed_refuted_or_open(monkeypatch: pytest.MonkeyPatc
     assert (found.verdict, found.rule) == ("refuted", "exception")
     assert found.where == "q=0 m=2: exception (0, 2) is correct"
     assert decide(right, listed, False).finding is None
+    tie = Entry(2, 2, "sets", (), (Box(((1, 1), (2, 2)), False, ((1, 2),)),))
+    assert decide(flat([[0] * 3] * 3), tie, True) == Outcome(0, 64, None), (
+        "the sum is exactly 0, which is wrong"
+    )
     model = narrow()
     one = Entry(1, 2, "sets", (), (Box(((2, 2), (1, 1)), False, ((2, 1),)),))
     assert finding_of(model, one, confirm=True).where == "q=1 m=2: exception (2, 1) is correct"
