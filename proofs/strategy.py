@@ -198,9 +198,18 @@ def _unknown(pattern: str, semantics: Semantics, known: Sequence[str]) -> Strate
             f"strategy {pattern!r} does not prove under semantics {semantics!s}; it does under "
             + ", ".join(elsewhere)
         )
-    near = difflib.get_close_matches(pattern, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "certkit strategies lists them all"
+    hint = did_you_mean(pattern, known) or "certkit strategies lists them all"
     return StrategyError(f"unknown strategy {pattern!r}; {hint}")
+
+
+def did_you_mean(pattern: str, known: Sequence[str]) -> str:
+    """The question after the names nearest to a pattern that names nothing, empty if none is near.
+
+    >>> did_you_mean("cubick", ["cubic", "separable-tail"])
+    "did you mean 'cubic'?"
+    """
+    near = difflib.get_close_matches(pattern, known, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def matches(name: str, family: str, pattern: str) -> bool:

@@ -21,7 +21,7 @@ from typing import Any, Final
 import attrs
 
 from certkit.task import MAX_OF_K
-from proofs.strategy import StrategyError, matches
+from proofs.strategy import StrategyError, did_you_mean, matches
 from proofs.sweep.jobs import FINAL, Audited, Facts, Job, ModelFile, Outcome, Proof, as_row
 
 _SCHEMA: Final = 2
@@ -180,8 +180,10 @@ class Ledger:
         for pattern in patterns:
             named = [row for row in rows if matches(row["strategy"], row["family"], pattern)]
             if rows and not named:
-                held = ", ".join(sorted({row["strategy"] for row in rows}))
-                raise StrategyError(f"{self.path} holds no certificates of {pattern!r}; it does of {held}")
+                held = sorted({row["strategy"] for row in rows})
+                more = f" and {len(held) - 3} more" if len(held) > 3 else ""
+                hint = did_you_mean(pattern, held) or f"it does of {', '.join(held[:3])}{more}"
+                raise StrategyError(f"{self.path} holds no certificates of {pattern!r}; {hint}")
             chosen |= {row["certificate"]: row["path"] for row in named}
         return chosen
 

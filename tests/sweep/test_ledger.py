@@ -10,7 +10,7 @@ import pytest
 from certkit.environment import EnvironmentRefused
 from certkit.kernel import kernel_sha256
 from proofs import load_model
-from proofs.strategy import StrategyError, select
+from proofs.strategy import StrategyError, did_you_mean, select
 from proofs.sweep import Audited, Job, Ledger, ModelFile, Outcome, Proof, Status
 from proofs.sweep.audits import AuditPlan, audit_results
 from proofs.sweep.store import Store
@@ -97,11 +97,23 @@ def test_the_certificates_of_some_strategies(varied: Ledger, patterns: str, expe
 def test_a_pattern_that_names_no_certificate_is_refused(
     varied: Ledger, before: list[str], wrong: str
 ) -> None:
-    held = "cubic, published-elsewhere, separable-pool"
+    held = ["cubic", "published-elsewhere", "separable-pool"]
+    hint = did_you_mean(wrong, held) or f"it does of {', '.join(held)}"
     for patterns in ([*before, wrong], [wrong, *before]):
         with pytest.raises(StrategyError) as caught:
             varied.certified(patterns)
-        assert str(caught.value) == f"{varied.path} holds no certificates of {wrong!r}; it does of {held}"
+        assert str(caught.value) == f"{varied.path} holds no certificates of {wrong!r}; {hint}"
+
+
+def test_of_many_strategies_the_message_names_a_few(varied: Ledger) -> None:
+    """The nearest names, or where none is near the first three."""
+    with pytest.raises(StrategyError, match=r"'cubical'; did you mean 'cubic'\?$"):
+        varied.certified(["cubical"])
+    varied.record(Outcome(Job(MODEL, "zz", 1, "real"), Status.PROVED, 1.0, proof=PROOF))
+    with pytest.raises(
+        StrategyError, match=r"'xx'; it does of cubic, published-elsewhere, separable-pool and 1 more$"
+    ):
+        varied.certified(["xx"])
 
 
 def test_without_certificates_no_pattern_is_wrong(ledger: Ledger) -> None:
