@@ -227,7 +227,7 @@ def _built() -> Iterator[Specimen]:
         for ulps in (-1, 0, 1) if k > 2 else ():  # with K = 2 the edge is at sharpness 0
             trap = "one lower token decides: its margin is a rounding error wide"
             yield _made(f"edge-of-attention{ulps:+d}-{at}", trap, _edge_of_attention(sizes, ulps))
-    for v, k in ((3, 2), (4, 3)):
+    for v, k in ((2, 2), (3, 2), (4, 3)):  # V = 2: bounds that take the worst of all wrong tokens are tight
         for seed in range(3):
             trap = "ties that only rounding errors break"
             weights = _cancelling(Sizes(v, k, d_model=6), seed)
