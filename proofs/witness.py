@@ -123,7 +123,9 @@ def _tensor_out(value: Tensor) -> dict[str, object]:
             out = _float_out if dtype is torch.float64 else _int_out
             values = [out(item) for item in value.detach().cpu().reshape(-1).tolist()]
             return {"dtype": name, "shape": list(value.shape), "values": values}
-    raise WitnessError(f"cannot store a {value.dtype} tensor; witness tensors are float64 or int64")
+    raise WitnessError(
+        f"a tensor of the witness is {value.dtype}; it must be float64 or int64 (0 and 1 for false and true)"
+    )
 
 
 def _tensor_in(value: object, _: type) -> Tensor:

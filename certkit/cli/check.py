@@ -90,7 +90,7 @@ def _print(keys: Sequence[Key], reports: Sequence[StrategyReport], seconds: floa
                 console.print(Text(f"    {finding}"), soft_wrap=True)
     broken = sum(not report.ok for report in reports)
     tried = (
-        f"{len(reports)} strategies on {reports[0].models} models: "
+        f"{len(reports)} strateg{'y' if len(reports) == 1 else 'ies'} on {reports[0].models} models: "
         f"{sum(report.verifications for report in reports):,} verifications, "
         f"{sum(report.certified for report in reports):,} sequences certified, {seconds:.0f} s"
     )

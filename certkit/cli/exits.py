@@ -94,7 +94,7 @@ def describe(error: BaseException) -> tuple[str, Exit] | None:
     if isinstance(error, ModuleNotFoundError) and error.name is not None:
         extra = _EXTRA_OF.get(error.name.partition(".")[0])
         if extra is not None:
-            rest = "" if extra == "audit" else " (certkit audit needs python-flint alone)"
+            rest = "" if extra == "audit" else " (certkit audit CERT MODEL needs python-flint alone)"
             return f"this command needs {error.name}: pip install 'certkit[{extra}]'{rest}", Exit.ENVIRONMENT
     if isinstance(error, OSError):
         return _describe_os_error(error)
