@@ -125,6 +125,11 @@ class _Together:
     def semantics(self) -> Semantics:
         return self.alone.semantics
 
+    @property
+    def witness_type(self) -> type[Any]:
+        kind: type[Any] = self.alone.witness_type
+        return kind
+
     def search(self, model: Model) -> Any:
         with self.searching:
             return self.alone.search(model)

@@ -104,13 +104,17 @@ def prove_with(
     """Ask the doctor, search, verify, and write the certificate; in two different workspaces of ``model``."""
     doctor = environment.require_sound()
     searched = run_search(strategy, model, searching)
+    try:
+        written = witness_to_json(searched.witness)
+    except WitnessError as error:
+        raise WitnessError(f"strategy {strategy.name!r}: {error}") from error
     verified = run_verify(strategy, model, searched.witness, verifying)
     return Certificate(
         claim=claim(model, verified.certified, strategy.semantics),
         strategy=strategy.name,
         version=strategy.version,
         content=verified.certified,
-        witness=witness_to_json(searched.witness),
+        witness=written,
         remarks={**remarks(strategy, model, searched.seconds, verified), "environment": doctor.record()},
     )
 
@@ -128,6 +132,7 @@ def prove(
 
     Raises:
         StrategyError: unknown strategy, or a model out of its reach; the message names the remedy.
+        WitnessError: the strategy found a witness that no certificate can store; the message names the field.
         TaskError: a task of another number of tokens.
         EnvironmentRefused: this machine's arithmetic is not what proofs rest on (`certkit.environment`).
 

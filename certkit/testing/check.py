@@ -8,6 +8,8 @@ whatever it certifies is compared with the truth, sequence by sequence. The laws
   one, nor a claimed least number above it;
 * **refuses cleanly**: a hostile witness is verified or refused with a `ValueError` or `OverflowError`,
   nothing else;
+* **survives the file**: the searched witness, written as a certificate stores it and read back, is the same
+  to the last bit, and certifies the same;
 * **repeatable**: the same model and witness give the same content;
 * **audits**: what was certified with the searched witness is verified by the independent auditor.
 
@@ -32,9 +34,10 @@ from torch import Tensor
 from certkit import kernel
 from certkit.certificate import Certificate, CertifiedSet, Claim
 from certkit.display import facts_html, table_html
-from certkit.testing.laws import Broken, check_certified, check_executed
+from certkit.testing.laws import Broken, check_certified, check_executed, stored_and_read
 from certkit.testing.witnesses import adversarial_witnesses
 from certkit.testing.zoo import Specimen, zoo
+from certkit.witness import WitnessError
 
 __all__ = [
     "Finding",
@@ -55,7 +58,8 @@ MODEL_ENTRY_POINTS = "certkit.models"
 class StrategyUnderTest(Protocol):
     """What `check_strategy` needs of a strategy.
 
-    One that proves under other semantics than ``real`` says so in an attribute `semantics`.
+    One that proves under other semantics than ``real`` says so in an attribute `semantics`; `witness_type`,
+    which registered strategies have, is what a witness is read back as (without it, its own class).
     """
 
     @property
@@ -71,7 +75,7 @@ class Finding:
     """One broken law, on one model, with one witness.
 
     Attributes:
-        law: sound, refuses cleanly, repeatable or audits.
+        law: sound, refuses cleanly, survives the file, repeatable or audits.
         model: the specimen's name; `weights` are its tensors.
         witness: how the witness was made.
         message: what is wrong, in one line.
@@ -184,10 +188,21 @@ class _Run:
                 self.report("sound", name, broken)
             if name == "as searched":
                 self.certified += content.correct_at_least
-                if self._verify(self.alone, name, witness) != content:
+                # The second verification has the witness of the file: that costs none of its own.
+                if self._verify(self.alone, name, self._from_file(witness)) != content:
                     self.report("repeatable", name, ("a second verification gave other content", None))
                 if broken is None:
                     self._audit(content)
+
+    def _from_file(self, witness: Any) -> Any:
+        """The same witness, read back; the one given, if it does not survive."""
+        try:
+            return stored_and_read(witness, getattr(self.strategy, "witness_type", type(witness)))
+        except WitnessError as lost:
+            self.report(
+                "survives the file", "as searched", (f"strategy {self.strategy.name!r}: {lost}", None)
+            )
+            return witness
 
     def _broken(self, content: CertifiedSet) -> Iterator[Broken]:
         """What is wrong with the content under the semantics of the strategy.

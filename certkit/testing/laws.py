@@ -6,8 +6,10 @@ claims under ``float32``, with executions that follow the rules of those claims 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -16,9 +18,11 @@ from certkit.certificate import CertifiedSet
 from certkit.content import BoundContent, CountContent, PoolContent, SetContent, TailContent
 from certkit.exact import Truth
 from certkit.executing import executors, is_correct
+from certkit.fileformat import canonical
 from certkit.runs import run_tokens
+from certkit.witness import WitnessError, witness_difference, witness_from_json, witness_to_json
 
-__all__ = ["Broken", "check_certified", "check_executed", "members"]
+__all__ = ["Broken", "check_certified", "check_executed", "members", "stored_and_read"]
 
 Broken = tuple[str, tuple[int, ...] | None]
 """What is wrong, and the sequence if it is about one."""
@@ -121,3 +125,26 @@ def check_executed(certified: CertifiedSet, weights: Mapping[str, Tensor], seed:
             if wrong.any():
                 sequence = found[int(wrong.argmax())]
                 yield f"certified {sequence}, which goes wrong in float32 ({executor})", sequence
+
+
+def stored_and_read(witness: object, cls: type[Any]) -> Any:
+    """The witness as a reader of the certificate gets it, after checking that it is the one that was stored.
+
+    Raises:
+        WitnessError: it cannot be written or read back, or is not the same; the message names the field.
+    """
+    try:
+        text = canonical(witness_to_json(witness))
+    except TypeError as error:
+        raise WitnessError(f"the witness cannot be stored: {error}") from error
+    back = witness_from_json(json.loads(text), cls)
+    lost = witness_difference(witness, back)
+    if lost is not None:
+        field = (
+            f"witness field {lost.removeprefix('.')}" if lost else f"the witness, a {type(witness).__name__},"
+        )
+        raise WitnessError(
+            f"{field} is not the same when it comes back from the file; declare exactly what it holds "
+            "(tensors are float64 or int64, detached)"
+        )
+    return back

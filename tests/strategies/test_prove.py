@@ -117,6 +117,29 @@ class Poisoner(Cubic):
         return super().search(model)
 
 
+@attrs.frozen(eq=False)
+class Flags:
+    ready: torch.Tensor
+
+
+@attrs.frozen
+class Flagging(Cubic):
+    """Finds a tensor of bools, which no certificate stores."""
+
+    name: str = "flagging"
+
+    def search(self, model: Model) -> Any:
+        return Flags(torch.tensor([True]))
+
+
+def test_a_witness_that_cannot_be_stored_is_named_with_its_strategy() -> None:
+    said = (
+        r"^strategy 'flagging': witness field ready is a torch\.bool tensor; tensors are float64 or int64.*$"
+    )
+    with pytest.raises(WitnessError, match=said):
+        prove_with(Flagging(), MODEL, Workspace(MODEL), Workspace(MODEL))
+
+
 def test_what_a_search_keeps_never_reaches_a_verification() -> None:
     honest = prove(MODEL, "cubic").content
     searching, verifying = Workspace(MODEL), Workspace(MODEL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
@@ -21,6 +22,9 @@ from proofs.model import Model
 from proofs.paths import path_tables
 from proofs.strategy import find
 from proofs.weights import attention_weights
+
+if TYPE_CHECKING:
+    from builtins import int as Nowhere
 
 SMALL = tuple(s for s in zoo() if s.sequences <= 125)
 
@@ -82,7 +86,7 @@ class Nervous(Believer):
     name: str = "nervous"
 
     def search(self, model: Model) -> Tensor:
-        return torch.tensor([1.0, 2.0])
+        return torch.tensor([1.0, 2.0], dtype=torch.float64)
 
     def verify(self, model: Model, witness: Tensor) -> CertifiedSet:
         if ["one", "two"][round(float(witness[1])) - 1] != "two":
@@ -125,7 +129,8 @@ def test_a_forgotten_query_term_is_caught() -> None:
     source = (Path(__file__).parents[2] / "examples/my_strategy/my_strategy.py").read_text()
     assert source.count(" + f[q, -1]") == 1
     module = types.ModuleType("forgetful")
-    exec(source.replace(" + f[q, -1]", ""), module.__dict__)
+    broken = source.replace(" + f[q, -1]", "")
+    exec(compile(broken, "forgetful.py", "exec", dont_inherit=True), module.__dict__)
     report = check_strategy(module.STRATEGIES[0], stop_after=1)
     assert [finding.law for finding in report.findings][:1] == ["sound"]
     assert report.findings[0].sequence is not None
@@ -168,6 +173,98 @@ def test_a_search_that_crashes_is_caught() -> None:
     assert finding.law == "refuses cleanly"
     assert finding.message.startswith("search: IndexError")
     assert report.models == 2
+
+
+@attrs.frozen(eq=False)
+class Part:
+    """One part of a witness."""
+
+    inside: Tensor
+    sizes: tuple[int, ...] = (1, 2)
+
+
+@attrs.frozen(eq=False)
+class Kept:
+    """What `Forgetful` finds."""
+
+    share: float
+    parts: tuple[Part, ...]
+    note: str = ""
+
+
+@attrs.frozen
+class Unknown:
+    """What it holds is imported for type checkers alone."""
+
+    count: Nowhere
+
+
+INTS = Part(torch.tensor([1, 0]))
+
+
+@attrs.frozen
+class Forgetful(Believer):
+    """Certifies nothing; its witness is whatever it is given."""
+
+    name: str = "forgetful"
+    witness: Any = None
+    witness_type: type = Kept
+
+    def search(self, model: Model) -> Any:
+        return self.witness
+
+    def verify(self, model: Model, witness: Any) -> CertifiedSet:
+        return CertifiedSet(model.n_ctx, model.vocab, ())
+
+
+LOST: dict[str, tuple[Any, str]] = {
+    "bools": (Kept(0.5, (INTS, Part(torch.tensor([True])))), "field parts[1].inside is a torch.bool tensor"),
+    "float32": (Kept(0.5, (Part(torch.ones(2)),)), "field parts[0].inside is a torch.float32 tensor"),
+    "a NaN": (Kept(0.5, (Part(torch.tensor([torch.nan]).double()),)), "field parts[0].inside is nan"),
+    "an infinity": (Kept(float("inf"), (INTS,)), "field share is inf; reals are finite floats"),
+    "an int for a float": (Kept(1, (INTS,)), "field share is 1; reals are finite floats"),
+    "a set": (Kept(0.5, (INTS,), {1, 2}), "field note is a set; a witness holds"),
+    "a huge int": (Kept(0.5, (Part(INTS.inside, (2**60,)),)), "field parts[0].sizes[0] is 115"),
+    "a list": (Kept(*[0.5, [INTS]]), "field parts is not the same"),
+    "a gradient": (
+        Kept(0.5, (Part(torch.ones(1).double().requires_grad_()),)),
+        "field parts[0].inside is not",
+    ),
+    "a type not imported": (Unknown(1), "Unknown, has a field of an unknown type (name 'Nowhere' is not"),
+    "another class": (Part(INTS.inside), "bad Kept"),
+}
+
+
+@pytest.mark.parametrize(("witness", "said"), LOST.values(), ids=LOST)
+def test_a_witness_that_no_file_holds_is_caught(witness: Any, said: str) -> None:
+    report = check_strategy(Forgetful(witness=witness), specimens=SMALL[:1], hostile=0)
+    (finding,) = report.findings
+    assert finding.law == "survives the file"
+    assert finding.message.startswith("strategy 'forgetful': ")
+    assert said in finding.message
+    assert "\n" not in finding.message
+
+
+def test_the_finding_says_what_to_do() -> None:
+    (finding,) = check_strategy(Forgetful(witness=LOST["bools"][0]), specimens=SMALL[:1]).findings
+    assert finding.message == (
+        "strategy 'forgetful': witness field parts[1].inside is a torch.bool tensor; "
+        "tensors are float64 or int64 (0 and 1 for false and true)"
+    )
+
+
+def test_a_witness_that_survives_is_verified_as_read_back() -> None:
+    """The second verification has the witness of the file, not the object of the search."""
+
+    @attrs.frozen
+    class Sentimental(Forgetful):
+        def verify(self, model: Model, witness: Any) -> CertifiedSet:
+            mine = full_content(0, 0, model.n_ctx) if witness is self.witness and model.vocab == 1 else None
+            return CertifiedSet(model.n_ctx, model.vocab, () if mine is None else (mine,))
+
+    report = check_strategy(Sentimental(witness=Kept(-0.0, (INTS,))), specimens=SMALL[:1], hostile=0)
+    assert [finding.law for finding in report.findings] == ["repeatable"]
+    assert check_strategy(Forgetful(witness=Kept(-0.0, (INTS,))), specimens=SMALL[:1], hostile=0).ok
 
 
 def test_two_answers_are_caught() -> None:

@@ -14,6 +14,7 @@ from certkit.testing.zoo import zoo
 from proofs import checking
 from proofs.checking import CheckPlan, check_many, selected
 from proofs.strategy import Semantics, StrategyError, find
+from proofs.witness import NoWitness
 
 LARGEST = 4
 FEW = ("cubic", "separable-gap", "EUPU-mean-query+max-diff--attn-mean-query+diff--attn-err-svd")
@@ -42,6 +43,14 @@ def test_worker_processes_change_no_verdict(tmp_path: Path) -> None:
     one = check_many(CheckPlan(keys, largest=2), quiet)
     two = check_many(CheckPlan(keys, largest=2, workers=2, journal=tmp_path / "journal"), quiet)
     assert list(map(facts, one)) == list(map(facts, two))
+
+
+def test_a_witness_is_read_back_as_its_own_strategy_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not as what the search happened to return: that is what a reader of the certificate has."""
+    monkeypatch.setattr(type(find("cubic")), "witness_type", NoWitness)
+    (report, _) = check_many(CheckPlan(selected(["cubic"]), hostile=0, largest=1), quiet)
+    assert {finding.law for finding in report.findings} == {"survives the file"}
+    assert "strategy 'cubic': bad NoWitness" in report.findings[0].message
 
 
 def test_a_journal_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
