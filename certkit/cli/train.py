@@ -50,6 +50,9 @@ def train(
     task
         'max-of-k', 'min-of-k', or a JSON file with the order and labels of another task.
     """
+    for option, value in (("--k", k), ("--vocab", vocab), ("--steps", steps)):
+        if value < 1:
+            raise CliError(f"{option} {value}: it must be at least 1")
     recipe = Recipe(n_ctx=k, vocab=vocab, steps=steps)
     if task != MAX_OF_K:
         recipe = attrs.evolve(recipe, task=parse_task(task, vocab))
