@@ -9,8 +9,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from certkit.cli.exits import ErrorsToExitCode
+from certkit.cli.exits import ErrorsToExitCode, Exit
 from certkit.cli.kinds import audit_files, check_order
+
+_HELP = """certkit: proofs about neural networks that anybody can check.
+
+Usage: certkit audit CERT… MODEL    check certificates with the independent auditor
+       certkit audit --help         its options
+       certkit --version
+
+The auditor is what works here: it needs python-flint alone. All other commands (train, prove, attack,
+show, sweep, …) need more packages:
+
+    pip install 'certkit[prove]'
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,9 +40,26 @@ def _dispatch(arguments: list[str]) -> int:
         from certkit.kernel.__main__ import main as audit
 
         return audit(arguments[1:])
-    from certkit.cli.app import run
-
+    try:
+        from certkit.cli.app import run
+    except ModuleNotFoundError:
+        if not _answered(arguments):
+            raise
+        return Exit.DONE
     return run(arguments)
+
+
+def _answered(arguments: list[str]) -> bool:
+    """Answer what can be answered without the command-line library; False if nothing was."""
+    if arguments == ["--version"]:
+        import importlib.metadata
+
+        print(importlib.metadata.version("certkit"))
+    elif arguments in ([], ["--help"], ["-h"]):
+        print(_HELP, end="")
+    else:
+        return False
+    return True
 
 
 if __name__ == "__main__":

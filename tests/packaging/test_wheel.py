@@ -42,6 +42,16 @@ def test_help_and_version(user: Installed) -> None:
     assert user.output("certkit", "--version").startswith("0.")
 
 
+def test_help_and_version_of_the_auditor_alone(user: Installed, auditor: Installed) -> None:
+    assert auditor.output("certkit", "--version") == user.output("certkit", "--version")
+    text = auditor.output("certkit", "--help")
+    assert "certkit audit CERT" in text
+    assert "pip install 'certkit[prove]'" in text
+    done = auditor.run("certkit", "prove", "x")
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "certkit[prove]" in done.stderr
+
+
 TRAIN = "train --k 3 --vocab 8 --seeds 0 --steps 400 --out models"
 MODEL = "models/k3-v8-s0.safetensors"
 
