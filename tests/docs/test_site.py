@@ -48,6 +48,18 @@ def test_only_long_formulas_in_a_line_may_scroll() -> None:
     assert 'class="formula wide"' in _drawn("span", "a + " * 20 + "b")
 
 
+def test_no_two_entries_of_a_menu_are_alike() -> None:
+    """The folders are the menu, and a page's title is its entry; the home page stands above all folders."""
+    homes, entries = [], []
+    for page in sorted((ROOT / "docs").rglob("*.md")):
+        title = page.read_text(encoding="utf-8").partition("\n")[0]
+        assert title.startswith("# "), page
+        home = page.parent == ROOT / "docs"
+        (homes if home else entries).append((None if home else page.parent, title))
+    assert len({*homes, *entries}) == len(homes) + len(entries)
+    assert not {title for _, title in homes} & {title for _, title in entries}
+
+
 @pytest.mark.parametrize("kind", ["span", "div"])
 def test_a_formula_nobody_can_draw_fails_the_build(kind: str) -> None:
     with pytest.raises(PluginError, match="nosuchcommand"):
