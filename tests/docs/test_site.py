@@ -53,6 +53,8 @@ def test_no_two_entries_of_a_menu_are_alike() -> None:
     homes, entries = [], []
     for page in sorted((ROOT / "docs").rglob("*.md")):
         title = page.read_text(encoding="utf-8").partition("\n")[0]
+        if included := re.fullmatch('--8<-- "(.*)"', title):
+            title = (ROOT / included[1]).read_text(encoding="utf-8").partition("\n")[0]
         assert title.startswith("# "), page
         home = page.parent == ROOT / "docs"
         (homes if home else entries).append((None if home else page.parent, title))
