@@ -15,6 +15,7 @@ Nothing here is on a path to a certificate: an error that reaches this module en
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import errno
 import os
@@ -136,11 +137,8 @@ class ErrorsToExitCode:
         described = describe(error)
         if described is None:
             sys.excepthook(type(error), error, trace)
-            print(
-                "certkit: this is a defect in certkit, not in your input; please report it", file=sys.stderr
-            )
-            self.code = Exit.DEFECT
-            return True
+            described = "this is a defect in certkit, not in your input; please report it", Exit.DEFECT
         message, self.code = described
-        print(f"certkit: {message}", file=sys.stderr)
+        with contextlib.suppress(OSError):  # the code is there even if nobody can be told
+            print(f"certkit: {message}", file=sys.stderr, flush=True)
         return True

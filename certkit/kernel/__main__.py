@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
+from contextlib import suppress
+from io import TextIOWrapper
 
 from certkit.kernel.audit import audit
 from certkit.kernel.verdict import Verdict
@@ -23,6 +26,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--jobs", metavar="N", type=_positive, default=1, help="processes to use (default 1)")
     parser.add_argument("--json", action="store_true", help="one JSON object per certificate on stdout")
     options = parser.parse_args(argv)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path need not be in the terminal's alphabet
     verdicts = []
     for path in options.certificates:
         verdict = audit(path, options.model, options.sample, options.jobs, sys.stderr)
@@ -31,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
         shown = [f"{name:<16}{value}" for name, value in fields.items() if value not in (None, "")]
         print(json.dumps(fields) if options.json else "\n".join(shown), flush=True)
     if not options.json:
-        print(_last_line(verdicts))
+        print(_last_line(verdicts), flush=True)
     found = {verdict.exit_code for verdict in verdicts}
     return next(code for code in (1, 2, 3, 0) if code in found)
 
@@ -53,4 +58,11 @@ def _last_line(verdicts: list[Verdict]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (
+        OSError
+    ) as error:  # the answer cannot be written; Python's own exit code would say that it is false
+        with suppress(OSError):
+            print(f"certkit audit: {error}", file=sys.stderr)
+        os._exit(4)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
@@ -51,7 +52,7 @@ def audit(
         statement, entries = read_certificate(certificate, _beyond)
         weights = read_weights(model)
         if weights.sha256 != statement.model:
-            where = f"the certificate is about another model, {statement.model[:64]!a}"
+            where = f"the certificate is about the model {statement.model[:64]!a}, not {weights.sha256!r}"
             raise Finding("refuted", "model", where)
         if (statement.task, statement.semantics) == ("max-of-k", "real"):
             subject = Model(weights)
@@ -79,7 +80,8 @@ def audit(
                 break
             if progress is not None and time.monotonic() - told > 60:
                 told = time.monotonic()
-                print(f"c {done} of {len(entries)} classes", file=progress, flush=True)
+                with suppress(OSError):
+                    print(f"c {done} of {len(entries)} classes", file=progress, flush=True)
     except Finding as end:
         finding = end
     except RecursionError:

@@ -19,9 +19,10 @@ def check_exceptions(model: Model, entry: Entry) -> int:
     for x in range(model.vocab):
         if x == entry.m or not unconfirmed or plainly_correct(model, entry, x):
             continue
+        unsettled = unconfirmed
         for bits in PRECISIONS:
             needed, view = max(needed, bits), Terms(model, entry, x, bits)
-            unsettled = {e for e in unconfirmed if not beaten(view, entry, e)}
+            unsettled = {e for e in unsettled if not beaten(view, entry, e)}
             failing = {e for e in unsettled if fails(model, view, entry, e, x)}
             unconfirmed, unsettled = unconfirmed - failing, unsettled - failing
             if not unsettled:

@@ -117,7 +117,7 @@ def parse_json(data: bytes, what: str) -> Any:
     try:
         return json.loads(data.decode(), object_pairs_hook=unique, **hooks)
     except ValueError:
-        refuse("json", f"{what} is not JSON")
+        refuse("json", f"{what} is not JSON, or cut off")
 
 
 def canonical(value: Any) -> bytes:
@@ -208,7 +208,8 @@ def shaped(value: Any, shape: Any, name: str) -> Any:
     """Return the value with lists as tuples and numbers decoded, if it has the shape."""
     if isinstance(shape, dict):
         if type(value) is not dict or value.keys() != shape.keys():
-            refuse("schema", f"{name} must be an object with the fields {sorted(shape)}")
+            odd = sorted(value.keys() ^ shape.keys())[:9] if type(value) is dict else type(value).__name__
+            refuse("schema", f"{name} must be an object with the fields {sorted(shape)}; wrong is {odd!a}")
         return {key: shaped(value[key], inner, f"{name}.{key}") for key, inner in shape.items()}
     if isinstance(shape, list | tuple):
         inner = shape * len(value) if isinstance(shape, list) and type(value) is list else shape

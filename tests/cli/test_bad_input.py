@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -219,6 +220,17 @@ def test_a_defect_of_ours_shows_its_traceback_and_never_looks_like_an_answer(
     monkeypatch.setattr("certkit.cli.app.run", fail)
     assert main(["prove"]) == Exit.DEFECT
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_error_that_nobody_can_be_told_has_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sys, "stderr", Full())
+    assert main(["prove", "nowhere"]) == Exit.USAGE
+    monkeypatch.setattr("certkit.cli.main._dispatch", lambda _: [][0])
+    assert main(["prove"]) == Exit.DEFECT
 
 
 def _program(*arguments: str, stdout: int, cwd: Path) -> subprocess.CompletedProcess[bytes]:

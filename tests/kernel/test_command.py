@@ -223,7 +223,7 @@ def test_options_are_passed_on_and_positive(
     printed: list[bool] = []
     monkeypatch.setattr(command, "print", lambda *_, flush=False: printed.append(flush), raising=False)
     main([files["good"], files["more"], files["model"]])
-    assert printed == [True, True, False], "each answer is shown when it is there"
+    assert printed == [True, True, True], "each answer is shown when it is there"
     for option, number in product(("--sample", "--jobs"), ("0", "-1", "x", "1.5")):
         with pytest.raises(SystemExit, match="2"):
             main([f"{option}={number}", files["good"], files["model"]])

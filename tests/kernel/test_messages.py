@@ -25,6 +25,11 @@ ENTRY = "content[0] must be an object with q, m and sets, tails, pool, counts or
 TENSOR_FIELDS = "['data_offsets', 'dtype', 'shape']"
 WIDE = "must be an integer, as a string exactly if it is beyond 2^53"
 
+
+def other_fields(where: str, fields: str, wrong: str) -> str:
+    return f"{where} must be an object with the fields {fields}; wrong is {wrong}"
+
+
 FALSE = {
     "one more claimed": "correct_at_least is 31, the content adds up to 30",
     "one less claimed": "correct_at_least is 29, the content adds up to 30",
@@ -91,12 +96,12 @@ FALSE = {
 }
 
 UNREADABLE = {
-    "extra field": f"certificate must be an object with the fields {FILE_FIELDS}",
-    "extra in statement": f"certificate.statement must be an object with the fields {STATEMENT_FIELDS}",
-    "extra in proof": f"certificate.proof must be an object with the fields {PROOF_FIELDS}",
-    "missing remarks": f"certificate must be an object with the fields {FILE_FIELDS}",
-    "missing witness": f"certificate.proof must be an object with the fields {PROOF_FIELDS}",
-    "missing claim": f"certificate.statement must be an object with the fields {STATEMENT_FIELDS}",
+    "extra field": other_fields("certificate", FILE_FIELDS, "['more']"),
+    "extra in statement": other_fields("certificate.statement", STATEMENT_FIELDS, "['more']"),
+    "extra in proof": other_fields("certificate.proof", PROOF_FIELDS, "['more']"),
+    "missing remarks": other_fields("certificate", FILE_FIELDS, "['remarks']"),
+    "missing witness": other_fields("certificate.proof", PROOF_FIELDS, "['witness']"),
+    "missing claim": other_fields("certificate.statement", STATEMENT_FIELDS, "['correct_at_most']"),
     "remarks a list": "certificate.remarks must be dict",
     "strategy a number": "certificate.proof.strategy must be str",
     "strategy without name": "a strategy has a name and a version of at least 1",
@@ -115,11 +120,11 @@ UNREADABLE = {
     "content an object": "certificate.proof.content must be a list",
     "entry null": ENTRY,
     "entry without content": ENTRY,
-    "entry with two": "content[9] must be an object with the fields ['m', 'q', 'sets']",
+    "entry with two": other_fields("content[9]", "['m', 'q', 'sets']", "['tails']"),
     "q a bool": "content[0].q must be int",
     "cell n a bool": "content[9].sets.cells[0].n must be int",
     "token a bool": "content[9].sets.cells[0].allowed[0] must be int",
-    "cell with more": "content[9].sets.cells[0] must be an object with the fields ['allowed', 'n']",
+    "cell with more": other_fields("content[9].sets.cells[0]", "['allowed', 'n']", "['gap']"),
     "contains_max a number": "content[9].sets.boxes[0].contains_max must be bool",
     "exception a number": "content[9].sets.boxes[0].exceptions[0] must be a list",
     "a bound about nothing": f"content[0]: {BOUND}",
@@ -128,12 +133,12 @@ UNREADABLE = {
     "a meet of one number": f"content[0]: {BOUND}",
     "a meet by a dyadic": "content[0].bounds.rows[0][1][1] must be int",
     "a bound cut short": "content[0].bounds.rows[0] must be a list of 6",
-    "a task of one list": "task must be an object with the fields ['labels', 'order']",
+    "a task of one list": other_fields("task", "['labels', 'order']", "['labels']"),
     "a task of numbers": "task.order must be a list",
 }
 
 FILES = {
-    "not json": "the certificate is not JSON",
+    "not json": "the certificate is not JSON, or cut off",
     "not utf-8": "the certificate is not JSON in ASCII",
     "a list": "this auditor reads certificates with the field certkit: 1",
     "null": "this auditor reads certificates with the field certkit: 1",
@@ -152,7 +157,7 @@ FILES = {
     "deep": "the certificate or the model's header is nested too deeply",
     "deep objects": "the certificate or the model's header is nested too deeply",
     "edited": "the file was changed: file_digest does not match",
-    "empty": "the certificate is not JSON",
+    "empty": "the certificate is not JSON, or cut off",
 }
 
 STATEMENTS = {
@@ -174,11 +179,11 @@ MODELS = {
     "header too long": "MODEL is not a safetensors file",
     "data cut": "MODEL: the tensors take 368 bytes, the file has 367",
     "data longer": "MODEL: the tensors take 368 bytes, the file has 369",
-    "header a list": f"the header of MODEL must be an object with the fields {MODEL_FIELDS}",
-    "header not json": "the header of MODEL is not JSON",
-    "tensor missing": f"the header of MODEL must be an object with the fields {MODEL_FIELDS}",
-    "tensor more": f"the header of MODEL must be an object with the fields {MODEL_FIELDS}",
-    "no dtype": f"the header of MODEL.W_E must be an object with the fields {TENSOR_FIELDS}",
+    "header a list": other_fields("the header of MODEL", MODEL_FIELDS, "'list'"),
+    "header not json": "the header of MODEL is not JSON, or cut off",
+    "tensor missing": other_fields("the header of MODEL", MODEL_FIELDS, "['W_E']"),
+    "tensor more": other_fields("the header of MODEL", MODEL_FIELDS, "['b_U']"),
+    "no dtype": other_fields("the header of MODEL.W_E", TENSOR_FIELDS, "['dtype']"),
     "dtype a list": "the header of MODEL.W_E.dtype must be str",
     "dtype I32": "tensor W_E has dtype 'I32' or a size that is not its shape's",
     "dtype F16": "tensor W_E has dtype 'F16' or a size that is not its shape's",

@@ -135,6 +135,23 @@ def test_exceptions_open_for_different_tokens_are_all_open(monkeypatch: pytest.M
     assert (found.verdict, found.where) == ("undecided", "q=2 m=2: exception (1, 1) may be correct")
 
 
+def test_more_bits_are_for_the_exceptions_that_need_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of three, one is open for x = 0 at every precision, and all fail for x = 1."""
+    listed, asked = ((1, 1), (1, 2), (2, 2)), list[tuple[int, tuple[int, ...]]]()
+
+    def canned(x: int, entry: Entry, sequence: tuple[int, ...]) -> bool:
+        asked.append((x, sequence))
+        return (x, sequence[-1]) not in ((0, 1), (1, 1), (1, 2))
+
+    monkeypatch.setattr(exceptions, "plainly_correct", lambda *_: False)
+    monkeypatch.setattr(exceptions, "Terms", lambda model, entry, x, bits: x)
+    monkeypatch.setattr(exceptions, "beaten", canned)
+    monkeypatch.setattr(exceptions, "fails", lambda model, x, *_: x == 1)
+    entry = Entry(2, 2, "sets", (), (Box(((0, 2), (0, 2)), False, listed),))
+    assert exceptions.check_exceptions(flat(WRONG), entry) == PRECISIONS[-1]
+    assert (asked.count((0, (1, 1))), asked.count((0, (2, 2))), len(asked)) == (7, 1, 7 + 1 + 1 + 3)
+
+
 # --------------------------------------------------------------------------------- tails and counts
 
 
@@ -314,7 +331,7 @@ def test_another_model_is_named(tmp_path: Path) -> None:
     path = write(document(certificate(model, whole_content(model))), tmp_path)
     found = audit(path, saved(other, tmp_path))
     assert (found.verdict, found.rule, found.total) == ("refuted", "model", 0)
-    assert found.where == f"the certificate is about another model, {model.sha256!r}"
+    assert found.where == f"the certificate is about the model {model.sha256!r}, not {other.sha256!r}"
 
 
 def test_cells_and_rows_add_up_to_a_claim() -> None:
