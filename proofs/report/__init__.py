@@ -38,7 +38,7 @@ from proofs.report.tables import (
 __all__ = ["Report", "Study", "make_report", "read_study", "write_report"]
 
 _ROWS_ON_PAGE: Final = 5_000
-_LONG: Final = 30
+_LONG: Final = 32
 
 
 @attrs.frozen

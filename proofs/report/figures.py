@@ -36,7 +36,8 @@ _STYLE: Final[Any] = {
     "axes.spines.right": False,
     "axes.grid": True,
     "grid.alpha": 0.3,
-    "font.size": 9,
+    "font.size": 11,
+    "legend.fontsize": 9,
 }
 
 
@@ -80,7 +81,7 @@ def _scatter(axes: Axes, rows: Sequence[ResultRow], xs: Sequence[float], ys: Seq
             linewidths=0,
             rasterized=raster,
         )
-    axes.legend(handles=_legend(rows), fontsize=7, loc="best", framealpha=0.9)
+    axes.legend(handles=_legend(rows), loc="best", framealpha=0.9)
 
 
 def _size(points: int) -> float:
@@ -190,7 +191,7 @@ def bound_against_ratio(study: Study, setting: Setting, by_error: bool) -> Figur
             ends = [min(xs), max(xs)]
             axes.plot(ends, [line.intercept + line.slope * x for x in ends], color=colour, linewidth=1)
     if groups:
-        axes.legend(fontsize=6, loc="best", framealpha=0.9)
+        axes.legend(fontsize=7.5, loc="best", framealpha=0.9)
     what = "error handling" if by_error else "attention handling"
     axes.set_xlabel("σ₁/σ₂ of EQKE")
     axes.set_ylabel("certified accuracy, best of the handling")
@@ -230,7 +231,7 @@ def bounds_across_settings(study: Study) -> Figure:
     axes.set_ylabel("certified accuracy")
     axes.set_ylim(0, 1.02)
     accuracy = Line2D([], [], color="black", linewidth=0.8, label="accuracy (reference)")
-    axes.legend(handles=[*_legend(study.results), accuracy], fontsize=7, loc="lower left", framealpha=0.9)
+    axes.legend(handles=[*_legend(study.results), accuracy], loc="lower left", framealpha=0.9)
     caption = (
         "Mean of the best bound of each class over models; bars are one standard deviation between models."
     )
