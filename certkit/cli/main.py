@@ -30,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     with ErrorsToExitCode() as outcome:
         outcome.code = _dispatch(arguments)
-        sys.stdout.flush()  # a full disk or a closed pipe is found here, not after the exit code is settled
+        if sys.stdout is not None:  # as it is where the output is closed
+            sys.stdout.flush()  # a full disk or a broken pipe is found here, not when the code is settled
     return int(outcome.code)
 
 

@@ -233,6 +233,11 @@ def test_an_error_that_nobody_can_be_told_has_its_code(monkeypatch: pytest.Monke
     assert main(["prove"]) == Exit.DEFECT
 
 
+def test_a_closed_output_is_no_defect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(["audit", str(tmp_path / "no.cert"), str(tmp_path / "no.safetensors")]) == Exit.USAGE
+
+
 def _program(*arguments: str, stdout: int, cwd: Path) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "certkit.cli.main", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
