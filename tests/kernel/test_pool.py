@@ -149,6 +149,19 @@ LIMIT = 60.0  # seconds that an absurd claim may take
 ABSURD = (1.0, 1e10, 1e19, 1e40, 1e308, 5e-324)
 
 
+@pytest.mark.parametrize("gain", [-3, 2])
+def test_with_one_position_light_tokens_have_no_place(gain: int) -> None:
+    """All that is there is the query, m = 2, and the two tokens called light are in no sequence."""
+    model = flat([[9, 9, 0], [9, 9, 0], [gain, -9, 0]], k=1)
+    row = Row((), (1.0,), 99 if gain > 0 else 0, light=(0, 1), levels=3)
+    entry = Entry(2, 2, "pool", rows=(row,))
+    _, ball = pool_bounds(model, entry, row, 128)
+    # by its value and by the direct path, the query gains each output twice
+    assert ball.overlaps(sum((min(2 * g * s for s in (1, 2, 3)) * arb(1)).exp() for g in (gain, -9)))
+    assert ball.rad() < 2**-100
+    assert decide(model, entry, False).finding is None
+
+
 @pytest.mark.parametrize("shift", [0.0, 1e300, -1e300, 700.0, -700.0])
 @pytest.mark.parametrize("multiplier", ABSURD)
 def test_absurd_numbers_certify_nothing_false(multiplier: float, shift: float, folder: Path) -> None:
