@@ -46,7 +46,7 @@ def test_the_auditor_refuses_it_and_accepts_the_control(name: str) -> None:
 
 @pytest.mark.parametrize("name", QUICK)
 def test_check_strategy_finds_it(name: str) -> None:
-    report = check_strategy(Planted(named(name)), specimens=SMALL, hostile=7, stop_after=1)
+    report = check_strategy(Planted(named(name)), specimens=SMALL, hostile=7, stop_after=40)
     assert "sound" in {finding.law for finding in report.findings}, str(report)
 
 
@@ -84,7 +84,11 @@ def test_every_mutant_is_refused(mutant: Mutant) -> None:
 @pytest.mark.extended
 @pytest.mark.parametrize("mutant", PRODUCERS, ids=lambda mutant: mutant.name)
 def test_check_strategy_finds_every_mutant(mutant: Mutant) -> None:
-    """With every kind of hostile witness on every model; a counterexample has the weights of its model."""
-    report = check_strategy(Planted(mutant), hostile=7, stop_after=1)
-    assert "sound" in {finding.law for finding in report.findings}, str(report)
-    assert report.findings[0].weights
+    """With every kind of hostile witness on every model; a counterexample has the weights of its model.
+
+    What the auditor refutes on the way may be true and not proved, and is no counterexample.
+    """
+    report = check_strategy(Planted(mutant), hostile=7, stop_after=40)
+    found = [finding for finding in report.findings if finding.law == "sound"]
+    assert found, str(report)
+    assert found[0].weights
