@@ -9,7 +9,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from tests.packaging.conftest import ROOT, Installed
+from tests.distribution.conftest import ROOT, Installed
 
 PACKAGES = ("certkit", "proofs")
 NO_WHEEL_FILES = {".pyc"}

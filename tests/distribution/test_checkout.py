@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.packaging.conftest import ROOT
+from tests.distribution.conftest import ROOT
 
 LEFT = (
     "models/k4-v64-s0.safetensors",
