@@ -60,9 +60,7 @@ def _last_line(verdicts: list[Verdict]) -> str:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (
-        OSError
-    ) as error:  # the answer cannot be written; Python's own exit code would say that it is false
+    except OSError as error:  # the answer cannot be written; Python's own exit code would say "refuted"
         with suppress(OSError):
             print(f"certkit audit: {error}", file=sys.stderr)
         os._exit(4)

@@ -138,7 +138,10 @@ def in_doubt(model: Model, view: Terms, entry: Entry, part: Part, x: int) -> boo
 
 
 def check_token(model: Model, entry: Entry, parts: list[Part], x: int) -> int:
-    """Raise a `Finding` unless no member of any part fails for x; return the precision that was needed."""
+    """Raise a `Finding` unless no member but exceptions fails for x; return the precision that was needed.
+
+    A part that has passed at one precision is proved, and is not looked at with more bits.
+    """
     if plainly_correct(model, entry, x):
         return PRECISIONS[0]
     for bits in PRECISIONS:
