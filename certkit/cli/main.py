@@ -38,9 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _dispatch(arguments: list[str]) -> int:
     if arguments[:1] == ["audit"]:
         check_order("audit", audit_files(arguments[1:]), "CERT… MODEL")
+        from certkit.cli.audit import EveryMinute
         from certkit.kernel.__main__ import main as audit
 
-        return audit(arguments[1:])
+        return audit(arguments[1:], EveryMinute())
     try:
         from certkit.cli.app import run
     except ModuleNotFoundError:

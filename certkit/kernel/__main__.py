@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 from io import TextIOWrapper
 
-from certkit.kernel.audit import audit
+from certkit.kernel.audit import Progress, audit
 from certkit.kernel.verdict import Verdict
 
 _HELP = """Check certificates against a weights file, trusting neither the program that made them nor the
@@ -17,7 +17,7 @@ file. Exit code 0: verified; 1: refuted, or the model is another one; 2: usage, 
 3: undecided, or only a sample was checked."""
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, progress: Progress | None = None) -> int:
     """Audit the certificates named on the command line and return the exit code."""
     parser = argparse.ArgumentParser(prog="certkit audit", description=_HELP)
     parser.add_argument("certificates", metavar="CERT", nargs="+", help="certificate files")
@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # a path need not be in the terminal's alphabet
     verdicts = []
     for path in options.certificates:
-        verdict = audit(path, options.model, options.sample, options.jobs, sys.stderr)
+        verdict = audit(path, options.model, options.sample, options.jobs, progress)
         verdicts.append(verdict)
         fields = {"path": path} | verdict.as_json()
         shown = [f"{name:<16}{value}" for name, value in fields.items() if value not in (None, "")]

@@ -1,4 +1,4 @@
-"""What cells and boxes must look like, and how many sequences are in them: exact integers, no model.
+"""What the content of every class has, and what cells and boxes must look like: exact integers, no model.
 
 A cell and a box are the same thing here: for each position a set of tokens up to m, and how often m is there,
 at least and at most. The sets of a class (q, m) must be disjoint; the test is exact, so content that overlaps
@@ -7,14 +7,52 @@ is refuted, and content that does not is not.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from itertools import combinations, pairwise
 from operator import and_
 from typing import Any, NamedTuple
 
-from certkit.kernel.reader import Entry, Runs
+from certkit.kernel.model import Model
 from certkit.kernel.verdict import Finding
 
+Tokens = tuple[int, ...]
 MAX_SETS = 4096  # cells and boxes of one class: each is compared with each
+
+
+@dataclass(frozen=True)
+class Entry(ABC):
+    """What a certificate says of one class (q, m). Each kind of content is a subclass, which is its rule."""
+
+    q: int
+    m: int
+    content: Any  # as its shape in the file has it
+
+    @abstractmethod
+    def count(self, k: int, vocab: int) -> tuple[int, int]:
+        """Return how many sequences the content certifies correct, and how many it says fail.
+
+        Raise a `Finding` unless it is well formed.
+        """
+
+    @abstractmethod
+    def check(self, model: Model, upper: bool) -> int:
+        """Raise a `Finding` unless the content is true, and return the precision that was needed.
+
+        What it says of failing sequences counts if the claim has an upper end.
+        """
+
+    def need(self, condition: bool, *where: object, rule: str = "range") -> None:
+        """Raise a `Finding` that refutes the content unless the condition holds."""
+        if not condition:
+            raise Finding("refuted", rule, f"q={self.q} m={self.m}: {' '.join(map(str, where))}")
+
+    def read_tokens(self, runs: Tokens, most: int) -> int:
+        """Return inclusive ranges within {0 … most} as bits; they are in order, with gaps between them."""
+        edges = [-2, *(number - (i % 2 == 0) for i, number in enumerate(runs)), most + 1]
+        valid = len(runs) % 2 == 0 and all(low < high for low, high in pairwise(edges))
+        self.need(valid, "no set of tokens up to", most, "in order:", runs)
+        return sum((2 << high) - (1 << low) for low, high in zip(runs[::2], runs[1::2], strict=True))
 
 
 class Part(NamedTuple):
@@ -31,50 +69,37 @@ class Part(NamedTuple):
         return f"{self.name} {self.spelled}"
 
 
-def count_sets(entry: Entry, k: int) -> tuple[int, int]:
-    """Return how many sequences the sets certify correct, and how many they except, if they are disjoint."""
-    parts = read_parts(entry, k)
-    exceptions = sum(len(part.exceptions) for part in parts)
-    return sum(_size(part, entry.m) for part in parts) - exceptions, exceptions
-
-
-def check_disjoint(entry: Entry, k: int) -> None:
-    """Raise a `Finding` if two sets share a sequence."""
-    for one, two in combinations(read_parts(entry, k), 2):
-        if all(map(and_, one.sets, two.sets)):  # else they have no common token somewhere
-            need(not _meet(one, two, entry.m), entry, one, "meets", two, rule="overlap")
-
-
 def read_parts(entry: Entry, k: int) -> list[Part]:
     """Return the cells and boxes of a class, each checked by itself."""
     m, parts = entry.m, []
-    need(len(entry.cells) + len(entry.boxes) <= MAX_SETS, entry, "more than", MAX_SETS, "sets")
-    for cell in entry.cells:
-        need(0 <= cell.n <= k - 1 - (entry.q < m), entry, "n is out of range in", cell)
-        allowed = read_tokens(entry, cell.allowed, m - 1)
-        need((cell.n == 0) == (allowed == 0), entry, "n = 0 goes with no token, in", cell)
-        times = k - 1 - cell.n
-        parts.append(Part("cell", tuple(cell), (allowed | 1 << m,) * (k - 1), times, times))
-    for positions, contains_max, exceptions in entry.boxes:
-        need(len(positions) == k - 1, entry, "not", k - 1, "positions:", positions)
-        sets = tuple(read_tokens(entry, runs, m) for runs in positions)
+    cells, boxes = entry.content.values()  # here and below in the order of the shape
+    entry.need(len(cells) + len(boxes) <= MAX_SETS, "more than", MAX_SETS, "sets")
+    for n, runs in map(dict.values, cells):
+        allowed, cell = entry.read_tokens(runs, m - 1), f"cell {n, runs}"
+        entry.need(0 <= n <= k - 1 - (entry.q < m), "n is out of range in", cell)
+        entry.need((n == 0) == (allowed == 0), "n = 0 goes with no token, in", cell)
+        parts.append(Part("cell", (n, runs), (allowed | 1 << m,) * (k - 1), k - 1 - n, k - 1 - n))
+    for positions, contains_max, exceptions in map(dict.values, boxes):
+        entry.need(len(positions) == k - 1, "not", k - 1, "positions:", positions)
+        sets = tuple(entry.read_tokens(runs, m) for runs in positions)
         free = entry.q == m or contains_max or 1 << m in sets
-        need(free, entry, "a box needs contains_max or a position that is m:", positions)
+        entry.need(free, "a box needs contains_max or a position that is m:", positions)
         box = Part("box", positions, sets, int(contains_max), k - 1, frozenset(exceptions))
-        need(_size(box, m) > 0, entry, "a box without sequences:", positions)
+        entry.need(size(box, m) > 0, "a box without sequences:", positions)
         for e in exceptions:
             inside = len(e) == k - 1 and all(0 <= t <= m and s >> t & 1 for t, s in zip(e, sets, strict=True))
-            need(inside and e.count(m) >= box.least, entry, "exception not in its box:", e)
+            entry.need(inside and e.count(m) >= box.least, "exception not in its box:", e)
         rising = all(one < two for one, two in pairwise(exceptions))
-        need(rising, entry, "exceptions out of order in", positions)
+        entry.need(rising, "exceptions out of order in", positions)
         parts.append(box)
     return parts
 
 
-def need(condition: bool, entry: Entry, *where: object, rule: str = "range") -> None:
-    """Raise a `Finding` that refutes the entry unless the condition holds."""
-    if not condition:
-        raise Finding("refuted", rule, f"q={entry.q} m={entry.m}: {' '.join(map(str, where))}")
+def check_disjoint(entry: Entry, parts: list[Part]) -> None:
+    """Raise a `Finding` if two parts of a class share a sequence."""
+    for one, two in combinations(parts, 2):
+        if all(map(and_, one.sets, two.sets)):  # else they have no common token somewhere
+            entry.need(not _meet(one, two, entry.m), one, "meets", two, rule="overlap")
 
 
 def tokens_of(allowed: int) -> list[int]:
@@ -82,15 +107,7 @@ def tokens_of(allowed: int) -> list[int]:
     return [t for t in range(allowed.bit_length()) if allowed >> t & 1]
 
 
-def read_tokens(entry: Entry, runs: Runs, most: int) -> int:
-    """Return inclusive ranges within {0 … most} as bits; they are in order, with gaps between them."""
-    edges = [-2, *(number - (i % 2 == 0) for i, number in enumerate(runs)), most + 1]
-    valid = len(runs) % 2 == 0 and all(low < high for low, high in pairwise(edges))
-    need(valid, entry, "no set of tokens up to", most, "in order:", runs)
-    return sum((2 << high) - (1 << low) for low, high in zip(runs[::2], runs[1::2], strict=True))
-
-
-def _size(part: Part, m: int) -> int:
+def size(part: Part, m: int) -> int:
     """Return the number of sequences, exceptions included, from how many there are with each number of m."""
     ways = [1]
     for allowed in part.sets:

@@ -5,11 +5,10 @@ A claim from below just leaves them out.
 
 from __future__ import annotations
 
-from certkit.kernel.counting import read_parts
+from certkit.kernel.counting import Entry, Tokens, read_parts
 from certkit.kernel.model import Model
-from certkit.kernel.reader import Entry
-from certkit.kernel.sets import PRECISIONS, Terms, Tokens, fails, plainly_correct
-from certkit.kernel.verdict import Finding
+from certkit.kernel.sets import Terms, fails, plainly_correct
+from certkit.kernel.verdict import PRECISIONS, Finding
 
 
 def check_exceptions(model: Model, entry: Entry) -> int:

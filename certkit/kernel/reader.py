@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -19,55 +18,6 @@ MAX_BYTES = 1 << 28
 MAX_VALUES = 1 << 25  # each takes up to 150 bytes of memory while it is read
 
 Runs = tuple[int, ...]
-
-
-class Cell(NamedTuple):
-    """Exactly n non-query positions in `allowed`, the others m."""
-
-    n: int
-    allowed: Runs
-
-
-class Box(NamedTuple):
-    """A product of token sets, of which `exceptions` are taken out."""
-
-    positions: tuple[Runs, ...]
-    contains_max: bool
-    exceptions: tuple[tuple[int, ...], ...]
-
-
-class Row(NamedTuple):
-    """What a tail ``(multiplier,)``, count or bound ``(width, offset)`` claims of some wrong tokens.
-
-    A bound may leave out what fails for an earlier token y by ``k/64`` of its terms, if `meet` is (y, k). A
-    pool names no token and is a tail for each of them, with the best of so many `levels` of the multiplier,
-    and the tokens `light` taken together.
-    """
-
-    outputs: tuple[int, ...]
-    numbers: tuple[float, ...]
-    failing_at_most: int
-    failing_at_least: int = 0
-    meet: tuple[int, ...] = ()
-    light: Runs = ()
-    levels: int = 1
-
-    @property
-    def about(self) -> str:
-        """The tokens, as messages name them."""
-        return f"x={','.join(map(str, self.outputs)) or 'any'}"
-
-
-class Entry(NamedTuple):
-    """The content of one class (q, m), of the `kind` sets, tails, pool, counts or bounds; the rest empty."""
-
-    q: int
-    m: int
-    kind: str
-    cells: tuple[Cell, ...] = ()
-    boxes: tuple[Box, ...] = ()
-    shift: float = 0.0
-    rows: tuple[Row, ...] = ()
 
 
 class Statement(NamedTuple):
@@ -81,10 +31,6 @@ class Statement(NamedTuple):
     correct_at_least: int
     correct_at_most: int | None
     total: int
-
-
-#: Reads a JSON value, which messages call by the name.
-Reader = Callable[[Any, str], Entry]
 
 
 def refuse(rule: str, where: str) -> NoReturn:
@@ -154,20 +100,14 @@ def dyadic(value: Any, name: str) -> float:
 
 # The shape of the file: a type for exactly that type (bool is not int), {…} for exactly these fields, [s] for
 # a list of s, (s, …) for a list of that length, object for anything, or a function that reads the value.
-_BOX = {"positions": [[int]], "contains_max": bool, "exceptions": [[int]]}
-_SETS = {"q": int, "m": int, "sets": {"cells": [{"n": int, "allowed": [int]}], "boxes": [_BOX]}}
-_TAILS = {"q": int, "m": int, "tails": {"shift": dyadic, "rows": [(int, dyadic, wide)]}}
 _CLAIM = {"correct_at_least": wide, "correct_at_most": maybe_wide, "total": wide}
 _STATEMENT = _CLAIM | {"task": object, "k": int, "vocab": int, "semantics": str, "model": str}
 _PROOF = {"strategy": str, "version": int, "parameters": dict, "witness": object, "content": [object]}
 _FILE = {"digest": str, "file_digest": str, "statement": _STATEMENT, "proof": _PROOF, "remarks": dict}
 
 
-def read_certificate(path: str, beyond: Reader) -> tuple[Statement, tuple[Entry, ...]]:
-    """Read and check the envelope, and return what is claimed and what is to prove it.
-
-    Content that is neither sets nor tails is left to `beyond`.
-    """
+def read_certificate(path: str) -> tuple[Statement, tuple[Any, ...]]:
+    """Read and check the envelope, and return what is claimed and what is to prove it, unread as yet."""
     data = read_bounded(path, MAX_BYTES)
     if not data.isascii():
         refuse("json", "the certificate is not JSON in ASCII")
@@ -187,21 +127,7 @@ def read_certificate(path: str, beyond: Reader) -> tuple[Statement, tuple[Entry,
     fields = shaped(whole, _FILE | {"certkit": int}, "certificate")
     if not fields["proof"]["strategy"] or fields["proof"]["version"] < 1:
         refuse("schema", "a strategy has a name and a version of at least 1")
-    content = enumerate(fields["proof"]["content"])
-    entries = tuple(_entry(value, f"content[{i}]", beyond) for i, value in content)
-    return Statement(**fields["statement"]), entries
-
-
-def _entry(value: Any, name: str, beyond: Reader) -> Entry:
-    if type(value) is dict and "sets" in value:
-        q, m, sets = shaped(value, _SETS, name).values()
-        cells, boxes = (Cell(**cell) for cell in sets["cells"]), (Box(**box) for box in sets["boxes"])
-        return Entry(q, m, "sets", tuple(cells), tuple(boxes))
-    if type(value) is dict and "tails" in value:
-        q, m, tails = shaped(value, _TAILS, name).values()
-        rows = (Row((x,), (multiplier,), most) for x, multiplier, most in tails["rows"])
-        return Entry(q, m, "tails", shift=tails["shift"], rows=tuple(rows))
-    return beyond(value, name)
+    return Statement(**fields["statement"]), fields["proof"]["content"]
 
 
 def shaped(value: Any, shape: Any, name: str) -> Any:

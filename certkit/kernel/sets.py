@@ -15,20 +15,15 @@ from itertools import pairwise
 
 from flint import arb, ctx, fmpz
 
-from certkit.kernel.counting import Part, count_sets, read_parts, tokens_of
+from certkit.kernel.counting import Entry, Part, Tokens, check_disjoint, read_parts, size, tokens_of
 from certkit.kernel.model import Model, attention
-from certkit.kernel.reader import Entry
-from certkit.kernel.verdict import Finding
+from certkit.kernel.verdict import PRECISIONS, Finding
 
-#: Working precisions in bits. Any of them is sound; more of them make the enclosures narrower.
-PRECISIONS = (64, 128, 256, 512, 1024, 2048, 4096)
 NEVER = arb("-inf")  # the largest sum over nothing
-
-Tokens = tuple[int, ...]
 
 
 def enclose(
-    model: Model, entry: Entry, outputs: tuple[int, ...], bits: int, sign: int = 1, only: Tokens | None = None
+    model: Model, entry: Entry, outputs: Tokens, bits: int, sign: int = 1, only: Tokens | None = None
 ) -> list[list[arb]]:
     """Return balls around the largest f_p(t) of the outputs, by position and token: t ≤ m, or `only` some.
 
@@ -152,14 +147,26 @@ def check_token(model: Model, entry: Entry, parts: list[Part], x: int) -> int:
     raise Finding("undecided", parts[0].name, f"q={entry.q} m={entry.m}: {parts[0]}, x={x}")
 
 
-class Sets:
+class Sets(Entry):
     """The rule for a class that is given as cells and boxes."""
 
-    def count(self, entry: Entry, k: int, vocab: int) -> tuple[int, int]:
-        """Return how many sequences the sets certify correct, and how many they except."""
-        return count_sets(entry, k)
+    def count(self, k: int, vocab: int) -> tuple[int, int]:
+        """Return how many sequences the sets certify correct, and how many they except, if disjoint."""
+        parts = read_parts(self, k)
+        check_disjoint(self, parts)
+        exceptions = sum(len(part.exceptions) for part in parts)
+        return sum(size(part, self.m) for part in parts) - exceptions, exceptions
 
-    def check(self, model: Model, entry: Entry) -> int:
-        """Raise a `Finding` unless all members but exceptions are correct; return the precision needed."""
-        parts, others = read_parts(entry, model.k), [x for x in range(model.vocab) if x != entry.m]
-        return max((check_token(model, entry, parts, x) for x in others), default=PRECISIONS[0])
+    def check(self, model: Model, upper: bool) -> int:
+        """Raise a `Finding` unless all members are correct, and the exceptions are not if `upper`."""
+        parts, others = read_parts(self, model.k), [x for x in range(model.vocab) if x != self.m]
+        bits = [check_token(model, self, parts, x) for x in others]
+        if upper:
+            from certkit.kernel.exceptions import check_exceptions
+
+            bits.append(check_exceptions(model, self))
+        return max(bits, default=PRECISIONS[0])
+
+
+_BOX = {"positions": [[int]], "contains_max": bool, "exceptions": [[int]]}
+RULES = {"sets": ({"cells": [{"n": int, "allowed": [int]}], "boxes": [_BOX]}, Sets)}

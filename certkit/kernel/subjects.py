@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from certkit.kernel.counting import Entry
 from certkit.kernel.model import Model
 from certkit.kernel.reader import Statement, refuse, shaped
+from certkit.kernel.sets import Sets
 from certkit.kernel.weights import Weights
 
 
@@ -19,7 +21,7 @@ class Task(NamedTuple):
     labels: tuple[int, ...]
 
 
-def read_subject(weights: Weights, statement: Statement, only_sets: bool) -> tuple[Model, Any]:
+def read_subject(weights: Weights, statement: Statement, entries: list[Entry]) -> tuple[Model, Any]:
     """Return the model that the claim is about, and the task if it is another than max-of-k."""
     task = None
     if statement.task != "max-of-k":
@@ -29,7 +31,7 @@ def read_subject(weights: Weights, statement: Statement, only_sets: bool) -> tup
         return Model(weights), task
     if statement.semantics != "float32":
         refuse("semantics", f"{statement.semantics[:40]!a} is unknown to this auditor")
-    if not only_sets:
+    if not all(isinstance(entry, Sets) for entry in entries):
         refuse("semantics", "a float32 claim is audited if it has cells and boxes alone")
     from certkit.kernel.execution import Execution
 

@@ -1,18 +1,39 @@
-"""The answer of an audit, and the finding that ends one early."""
+"""The answer of an audit, and the finding that ends one."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 
 #: Exit code of each verdict.
 EXIT_CODES = {"verified": 0, "refuted": 1, "refused": 2, "undecided": 3, "sampled": 3}
+#: Working precisions in bits. Any of them is sound; more of them make the enclosures narrower.
+PRECISIONS = (64, 128, 256, 512, 1024, 2048, 4096)
 WIDE = 1 << 53  # integers beyond it are strings in JSON
 
 
-@dataclass(frozen=True, slots=True)
+@cache
+def kernel_sha256() -> str:
+    """SHA-256 over the auditor's source files in name order: name, NUL, bytes, NUL."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+@dataclass(eq=False)
+class Finding(Exception):
+    """What ends an audit: the verdict, the rule that decided, the place, a counterexample."""
+
+    verdict: str
+    rule: str
+    where: str
+    counterexample: tuple[int, ...] | None = None
+
+
+@dataclass(slots=True)
 class Verdict:
     """What the auditor found, and where.
 
@@ -30,17 +51,24 @@ class Verdict:
         task: None for max-of-k (or an unread file), else the `order` and `labels` the claim is about.
     """
 
-    verdict: str
-    rule: str
-    where: str
-    audited_correct: int
-    total: int
-    sampled: tuple[int, int] | None
-    precision_bits: int
-    seconds: float
-    counterexample: tuple[int, ...] | None
-    kernel_sha256: str
+    verdict: str = "undecided"
+    rule: str = ""
+    where: str = ""
+    audited_correct: int = 0
+    total: int = 0
+    sampled: tuple[int, int] | None = None
+    precision_bits: int = PRECISIONS[0]
+    seconds: float = 0.0
+    counterexample: tuple[int, ...] | None = None
+    kernel_sha256: str = field(default_factory=kernel_sha256)
     task: dict[str, tuple[int, ...]] | None = None
+
+    def end(self, finding: Finding) -> None:
+        """Take over what ended the audit; a task's counterexample in its own tokens, not by their rank."""
+        self.verdict, self.rule, self.where = finding.verdict, finding.rule, finding.where[:300]
+        self.counterexample = finding.counterexample
+        if self.task and finding.counterexample is not None:
+            self.counterexample = tuple(self.task["order"][rank] for rank in finding.counterexample)
 
     @property
     def exit_code(self) -> int:
@@ -53,25 +81,3 @@ class Verdict:
         for name in ("audited_correct", "total"):
             fields[name] = fields[name] if fields[name] <= WIDE else str(fields[name])
         return fields
-
-
-@dataclass(eq=False)
-class Finding(Exception):
-    """A certificate cannot be verified: the verdict, the rule that decided, the place, a counterexample."""
-
-    verdict: str
-    rule: str
-    where: str
-    counterexample: tuple[int, ...] | None = None
-
-    def __post_init__(self) -> None:
-        self.where = self.where[:300]
-
-
-@cache
-def kernel_sha256() -> str:
-    """SHA-256 over the auditor's source files in name order: name, NUL, bytes, NUL."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()

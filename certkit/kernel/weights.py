@@ -46,13 +46,11 @@ def read_weights(path: str) -> Weights:
     if type(header) is dict:
         header.pop("__metadata__", None)
     tensors = shaped(header, dict.fromkeys(_NAMES, _TENSOR), f"the header of {path}")
-    buffer, end = data[8 + header_bytes :], 0
-    for start, stop in sorted(tensor["data_offsets"] for tensor in tensors.values()):
-        if start != end or stop < start:
-            refuse("model", f"{path}: the tensors overlap or leave a hole")
-        end = stop
-    if end != len(buffer):
-        refuse("model", f"{path}: the tensors take {end} bytes, the file has {len(buffer)}")
+    buffer = data[8 + header_bytes :]
+    starts, ends = zip(*sorted(tensor["data_offsets"] for tensor in tensors.values()), strict=True)
+    if (*starts, len(buffer)) != (0, *ends):
+        taken = f"take {ends[-1]} bytes of {len(buffer)}"
+        refuse("model", f"{path}: the tensors overlap, leave a hole, or {taken}")
     matrices, digest = {}, hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         (start, stop), (height, width), dtype = tensor["data_offsets"], tensor["shape"], tensor["dtype"]

@@ -18,13 +18,13 @@ Given = TypeVar("Given")
 Found = TypeVar("Found")
 
 
-def draw(classes: tuple[Given, ...], number: int) -> tuple[tuple[Given, ...], tuple[int, int]]:
+def draw(classes: list[Given], number: int) -> tuple[list[Given], tuple[int, int]]:
     """Return so many classes drawn at random (or all), and of how many how many they are."""
     drawn = random.SystemRandom().sample(classes, min(number, len(classes)))
-    return tuple(drawn), (len(drawn), len(classes))
+    return drawn, (len(drawn), len(classes))
 
 
-def spread(decide: Callable[[Given], Found], classes: tuple[Given, ...], jobs: int) -> Iterator[Found]:
+def spread(decide: Callable[[Given], Found], classes: list[Given], jobs: int) -> Iterator[Found]:
     """Yield what deciding the classes gives, in any order, from so many processes.
 
     A pool does not notice that a process was killed and its classes are lost, so this looks while it waits.
@@ -44,7 +44,7 @@ def spread(decide: Callable[[Given], Found], classes: tuple[Given, ...], jobs: i
             yield from _next(found, workers)
 
 
-def _each(decide: Callable[[Given], Found], piece: tuple[Given, ...]) -> list[Found]:
+def _each(decide: Callable[[Given], Found], piece: list[Given]) -> list[Found]:
     return list(map(decide, piece))
 
 

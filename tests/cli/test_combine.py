@@ -35,7 +35,7 @@ TAILS = certificate(TailContent(2, 3, 0.0, (Tail(0, 1.0, 3),)))
 LISTED = certificate(full_content(0, 1, 3, ((0, 1),)))
 
 
-def test_the_best_content_of_each_class_is_taken() -> None:
+def test_the_best_rule_each_class_is_taken() -> None:
     whole = combine([TAILS, CELLS, EXACT])
     assert whole.content.entries == (
         CELLS.content.entries[0],

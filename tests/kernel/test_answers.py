@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,8 +12,9 @@ from certkit.fileformat import encode
 from certkit.kernel import Verdict, audit
 from certkit.kernel import __main__ as command
 from certkit.kernel.audit import Outcome
+from certkit.kernel.counting import Entry
 from certkit.kernel.model import Model
-from certkit.kernel.reader import Entry
+from certkit.kernel.verdict import Finding
 from tests.kernel.test_truth import whole_content
 from tests.support.certs import certificate, document, saved, write
 from tests.support.models import Kind, Sizes, tiny_model
@@ -67,8 +67,8 @@ def test_a_sample_says_how_long_all_would_take(
     model, clock = tiny_model(Kind.SKILLED, Sizes(3, 2), 1), iter([100.0, 103.2504])
     asked: list[object] = []
 
-    def canned(model: Model, entry: Entry, upper: bool) -> Outcome:
-        asked.append(entry)
+    def canned(model: Model, upper: bool, claim: tuple[Entry, int]) -> Outcome:
+        asked.append(claim)
         return Outcome(0, 64, None)
 
     path = write(encode(certificate(model, whole_content(model))), tmp_path)
@@ -80,18 +80,21 @@ def test_a_sample_says_how_long_all_would_take(
     assert found.where == f"this is no verification; all would take about {seconds} seconds"
 
 
-def test_a_long_audit_says_every_minute_how_far_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What it reads of the clock: the start, one time for each class, another when it has said something."""
-    clock = iter([100, *(100 + s for s in (60, 61, 62, 121, 122, 122.1, 182.2, 190)), 300])
-    model, stream, flushed = tiny_model(Kind.SKILLED, Sizes(3, 2), 1), io.StringIO(), list[str]()
-    monkeypatch.setattr(stream, "flush", lambda: flushed.append(stream.getvalue()), raising=False)
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_audit_tells_after_each_class_how_far_it_is(jobs: int, tmp_path: Path) -> None:
+    model, told = tiny_model(Kind.SKILLED, Sizes(3, 2), 1), list[tuple[int, int]]()
     path = write(encode(certificate(model, whole_content(model))), tmp_path)
-    monkeypatch.setattr(AUDIT, "decide", lambda *_, **__: Outcome(0, 64, None))
-    monkeypatch.setattr(AUDIT, "time", SimpleNamespace(monotonic=lambda: next(clock)))
-    assert audit(path, saved(model, tmp_path), progress=stream).verdict == "verified"
-    assert flushed == ["c 2 of 6 classes\n", "c 2 of 6 classes\nc 5 of 6 classes\n"]
+    answer = audit(path, saved(model, tmp_path), None, jobs, lambda *given: told.append(given))
+    assert answer.verdict == "verified"
+    assert told == [(n, 6) for n in range(1, 7)]
+
+
+def test_what_ends_an_audit_is_told_in_300_characters() -> None:
+    answer = Verdict()
+    assert (answer.verdict, answer.exit_code) == ("undecided", 3), "until something has ended it"
+    answer.end(Finding("refuted", "cell", "x" * 999, (1, 0)))
+    assert (answer.verdict, answer.rule, answer.where) == ("refuted", "cell", "x" * 300)
+    assert (answer.counterexample, answer.exit_code) == ((1, 0), 1)
 
 
 def test_too_little_memory_is_no_refutation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,7 @@ import pytest
 
 from certkit.certificate import class_size
 from certkit.kernel import audit
-from certkit.kernel.bins import recount
-from certkit.kernel.reader import Entry, Row
+from certkit.kernel.counting import Entry
 from certkit.testing.models import Kind, Sizes
 from tests.kernel.test_bounds import (
     Subject,
@@ -25,6 +24,7 @@ from tests.kernel.test_bounds import (
     random_rows,
 )
 from tests.support.certs import certificate, document, write
+from tests.support.rows import Row, recount, rule
 
 
 def with_certain_failures(subject: Subject, entry: Entry, row: Row) -> Row:
@@ -42,7 +42,7 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Subject, d
     for seed in range(12):
         subject, entries = made(Kind.SKILLED, Sizes(4, 3), seed, folder), []
         for q, m in classes(subject):
-            entry = Entry(q, m, "bounds", shift=natural_shift(subject, q, m))
+            entry = rule(q, m, "bounds", shift=natural_shift(subject, q, m))
             rows = random_rows(subject, q, m, rng)
             rows = [with_certain_failures(subject, entry, row) for row in rows]
             entries.append(bound_content(entry, rows, [bound_of(subject, entry, row) for row in rows]))

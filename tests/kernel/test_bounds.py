@@ -18,16 +18,14 @@ import pytest
 from certkit.certificate import Bound, BoundContent
 from certkit.exact import Truth, truth_of
 from certkit.kernel import audit
-from certkit.kernel.audit import decide
-from certkit.kernel.bins import recount
+from certkit.kernel.counting import Entry
 from certkit.kernel.model import Model as Auditor
-from certkit.kernel.reader import Entry, Row
 from certkit.kernel.verdict import Finding
 from certkit.kernel.weights import read_weights
 from certkit.testing.models import Kind, Sizes, tiny_weights
 from proofs.model import Model
 from tests.support.certs import certificate, document, saved, write
-from tests.support.rows import check_row
+from tests.support.rows import Row, check_row, decide, recount, rule
 
 SIZES = (Sizes(3, 3), Sizes(4, 3), Sizes(5, 2), Sizes(2, 4), Sizes(4, 1))
 MULTIPLES = (1, 17, 64, 500)
@@ -91,7 +89,7 @@ def bound_content(entry: Entry, rows: list[Row], most: list[int]) -> BoundConten
     for row, n in zip(rows, most, strict=True):
         meet = (row.meet[0], row.meet[1]) if row.meet else None
         bounds.append(Bound(row.outputs, meet, *row.numbers, n, row.failing_at_least))
-    return BoundContent(entry.q, entry.m, entry.shift, tuple(bounds))
+    return BoundContent(entry.q, entry.m, entry.content["shift"], tuple(bounds))
 
 
 def new_failures(subject: Subject, entry: Entry, rows: list[Row]) -> list[int]:
@@ -112,7 +110,7 @@ def test_a_true_bound_passes_and_is_never_below_the_truth(kind: Kind, seed: int,
     for sizes in SIZES:
         subject, entries = made(kind, sizes, seed, tmp_path), []
         for q, m in classes(subject):
-            entry = Entry(q, m, "bounds", shift=natural_shift(subject, q, m) + rng.choice([0.0, -2.0, 1.0]))
+            entry = rule(q, m, "bounds", shift=natural_shift(subject, q, m) + rng.choice([0.0, -2.0, 1.0]))
             rows = random_rows(subject, q, m, rng)
             bounds = [bound_of(subject, entry, row) for row in rows]
             for row, bound, first in zip(rows, bounds, new_failures(subject, entry, rows), strict=True):
@@ -133,7 +131,7 @@ def test_one_less_than_the_bound_is_refuted(tmp_path: Path) -> None:
     for kind, seed in product((Kind.SKILLED, Kind.GAUSSIAN), (3, 6)):
         subject = made(kind, Sizes(5, 3), seed, tmp_path)
         for q, m in classes(subject):
-            entry = Entry(q, m, "bounds", shift=natural_shift(subject, q, m))
+            entry = rule(q, m, "bounds", shift=natural_shift(subject, q, m))
             for row in [row for _ in range(4) for row in random_rows(subject, q, m, rng)]:
                 bound = bound_of(subject, entry, row)
                 left_out += bound < bound_of(subject, entry, row._replace(meet=()))
@@ -155,10 +153,10 @@ def test_absurd_meets_end_quickly_and_prove_nothing_false(
     subject = made(Kind.SKILLED, Sizes(4, 3), 6, tmp_path)
     for q, m in ((0, 3), (2, 3), (3, 3)):
         first, row = Row((0,), bins, 16, 0), Row((1, 2), bins, 1, 0, (0, multiple))
-        wrong = new_failures(subject, Entry(q, m, "bounds"), [first, row])[1]
+        wrong = new_failures(subject, rule(q, m, "bounds"), [first, row])[1]
         for most in {0, 1, max(0, wrong - 1), 2**31}:
             rows = first, row._replace(failing_at_most=most)
-            finding = decide(subject.auditor, Entry(q, m, "bounds", shift=shift, rows=rows), False).finding
+            finding = decide(subject.auditor, rule(q, m, "bounds", shift=shift, rows=rows), False).finding
             assert finding is not None or most >= wrong
             assert finding is None or finding.verdict in ("refuted", "undecided")
 
@@ -171,7 +169,7 @@ def test_an_output_that_fails_and_has_no_row_is_found(tmp_path: Path) -> None:
             for x in frozenset[int]().union(*subject.failing(q, m)):
                 rest = tuple(y for y in range(4) if y not in (m, x))
                 rows = (Row(rest, (1.0, 100.0), 16, 0),) if rest else ()
-                finding = decide(subject.auditor, Entry(q, m, "bounds", rows=rows), False).finding
+                finding = decide(subject.auditor, rule(q, m, "bounds", rows=rows), False).finding
                 assert finding is not None
                 assert (finding.verdict, finding.rule) == ("refuted", "box")
                 dropped += 1

@@ -9,16 +9,15 @@ from pathlib import Path
 import pytest
 from flint import arb, ctx
 
-from certkit.kernel.bins import recount
+from certkit.kernel.counting import Entry
 from certkit.kernel.model import Attention, Model
-from certkit.kernel.reader import Entry, Row
 from certkit.kernel.sets import Terms, enclose
-from certkit.kernel.tails import row_terms, tail_bounds
 from certkit.kernel.weights import read_weights
 from certkit.testing import models as shipped
 from proofs.model import Model as ProofModel
 from tests.support.certs import saved
 from tests.support.models import Kind, Sizes, tiny_model
+from tests.support.rows import Row, recount, row_terms, rule, tail_bounds
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +40,7 @@ def _weights(exact: Model, q: int, m: int) -> Iterator[tuple[int, int, arb]]:
 
 
 def test_terms_enclose_their_definition(exact: Model) -> None:
-    entry = Entry(1, 4, "sets")
+    entry = rule(1, 4, "sets")
     tokens, places = exact.gains(1, 4, 2)
     balls, view = enclose(exact, entry, (2,), 64), Terms(exact, entry, 2, 64)
     low, high = view.low, view.high
@@ -59,7 +58,7 @@ def _values(exact: Model, entry: Entry, outputs: tuple[int, ...]) -> dict[tuple[
     """The largest v_p(t) of the outputs, from the definition, with 300 bits."""
     ctx.prec = 300
     views = [exact.gains(entry.q, entry.m, x) for x in outputs]
-    unit = (-arb(entry.shift)).exp() / arb(2) ** exact.exponent
+    unit = (-arb(entry.content["shift"])).exp() / arb(2) ** exact.exponent
     return {
         (p, t): w * max(tokens[t] + places[p] for tokens, places in views) * unit
         for p, t, w in _weights(exact, entry.q, entry.m)
@@ -69,7 +68,7 @@ def _values(exact: Model, entry: Entry, outputs: tuple[int, ...]) -> dict[tuple[
 def _shifted(exact: Model, q: int, m: int) -> Entry:
     ctx.prec = 300
     shift = float((arb(Attention(exact, q, m, 64).top) * exact.score_unit()).mid())
-    return Entry(q, m, "bounds", shift=shift)
+    return rule(q, m, "bounds", shift=shift)
 
 
 @pytest.mark.parametrize(("q", "m"), [(1, 4), (4, 4)])

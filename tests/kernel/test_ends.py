@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import subprocess
@@ -10,7 +9,6 @@ import sys
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -75,22 +73,6 @@ def test_too_few_processes_leave_it_undecided(
     found = audit(*files, jobs=3)
     assert (found.verdict, found.rule) == ("undecided", "processes")
     assert found.where == "this machine has not 3 more: Too many open files"
-
-
-class Full(io.StringIO):
-    """A stream on a full disk."""
-
-    def write(self, text: str) -> int:
-        raise OSError(28, "No space left on device")
-
-
-def test_progress_that_cannot_be_told_changes_nothing(
-    files: tuple[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    times = iter(range(0, 10_000, 100))
-    monkeypatch.setattr(AUDIT, "time", SimpleNamespace(monotonic=lambda: next(times)))
-    assert audit(*files, progress=Full()).verdict == "verified"
-    assert next(times) > 1200, "it was tried for each of the six classes"
 
 
 def elsewhere(files: tuple[str, str], shell: str) -> subprocess.CompletedProcess[str]:

@@ -29,10 +29,8 @@ from certkit.certificate import (
 from certkit.executing import executors, is_correct
 from certkit.fileformat import load
 from certkit.kernel import Verdict, audit
-from certkit.kernel.audit import decide
+from certkit.kernel.counting import Entry
 from certkit.kernel.execution import Execution
-from certkit.kernel.reader import Box as KernelBox
-from certkit.kernel.reader import Entry
 from certkit.kernel.verdict import Finding
 from certkit.kernel.weights import read_weights
 from certkit.testing import zoo
@@ -42,6 +40,8 @@ from proofs.strategy import StrategyError
 from tests.kernel.test_truth import whole_content
 from tests.support.certs import certificate, document, saved, write
 from tests.support.models import Kind, Sizes, tiny_model
+from tests.support.rows import Box as KernelBox
+from tests.support.rows import decide, rule
 from tests.support.sampling import sample_members
 
 NAMES = ["brute-force", "cubic"]
@@ -59,7 +59,7 @@ def every_sequence(model: Model) -> np.ndarray[Any, np.dtype[np.int64]]:
 def _entry(sequence: Any) -> Entry:
     """The class and the box of one sequence."""
     *others, q = map(int, sequence)
-    return Entry(q, max(*others, q), "sets", (), (KernelBox(tuple((t, t) for t in others), False, ()),))
+    return rule(q, max(*others, q), "sets", (), (KernelBox(tuple((t, t) for t in others), False, ()),))
 
 
 def _accepted(model: Model, folder: Path) -> list[bool]:

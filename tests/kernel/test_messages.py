@@ -20,8 +20,7 @@ STATEMENT_FIELDS = (
 )
 PROOF_FIELDS = "['content', 'parameters', 'strategy', 'version', 'witness']"
 MODEL_FIELDS = "['W_E', 'W_K', 'W_O', 'W_Q', 'W_U', 'W_V', 'W_pos']"
-BOUND = "a bound is about tokens, and meets one or none by a multiple"
-ENTRY = "content[0] must be an object with q, m and sets, tails, pool, counts or bounds"
+ENTRY = "content[0] must be an object with q, m and one of sets, tails, pool, counts, bounds"
 TENSOR_FIELDS = "['data_offsets', 'dtype', 'shape']"
 WIDE = "must be an integer, as a string exactly if it is beyond 2^53"
 
@@ -42,17 +41,17 @@ FALSE = {
     "q above m": "q=3 m=2: no such class",
     "q negative": "q=-1 m=2: no such class",
     "m not a token": "q=0 m=4: no such class",
-    "n negative": "q=3 m=3: n is out of range in Cell(n=-1, allowed=(0, 0))",
-    "n too large": "q=3 m=3: n is out of range in Cell(n=3, allowed=(0, 0))",
-    "n leaves no m": "q=0 m=3: n is out of range in Cell(n=2, allowed=(0, 0))",
+    "n negative": "q=3 m=3: n is out of range in cell (-1, (0, 0))",
+    "n too large": "q=3 m=3: n is out of range in cell (3, (0, 0))",
+    "n leaves no m": "q=0 m=3: n is out of range in cell (2, (0, 0))",
     "allowed holds m": "q=3 m=3: no set of tokens up to 2 in order: (0, 3)",
     "allowed negative": "q=3 m=3: no set of tokens up to 2 in order: (-1, 1)",
     "allowed repeats": "q=3 m=3: no set of tokens up to 2 in order: (0, 1, 1, 2)",
     "allowed touches": "q=3 m=3: no set of tokens up to 2 in order: (0, 1, 2, 2)",
     "allowed backwards": "q=3 m=3: no set of tokens up to 2 in order: (2, 1)",
     "allowed odd": "q=3 m=3: no set of tokens up to 2 in order: (1,)",
-    "n = 0 with allowed": "q=3 m=3: n = 0 goes with no token, in Cell(n=0, allowed=(0, 1))",
-    "n = 1 without allowed": "q=3 m=3: n = 0 goes with no token, in Cell(n=1, allowed=())",
+    "n = 0 with allowed": "q=3 m=3: n = 0 goes with no token, in cell (0, (0, 1))",
+    "n = 1 without allowed": "q=3 m=3: n = 0 goes with no token, in cell (1, ())",
     "cells overlap": "q=3 m=3: cell (1, (0, 1)) meets cell (1, (1, 2))",
     "cell twice at n = 0": "q=3 m=3: cell (0, ()) meets cell (0, ())",
     "box too short": "q=3 m=3: not 2 positions: ((0, 3),)",
@@ -75,7 +74,7 @@ FALSE = {
     "tails unsorted": "q=3 m=3: x=0 is m, no token, out of order or there twice",
     "tail twice": "q=3 m=3: x=1 is m, no token, out of order or there twice",
     "negative multiplier": "q=3 m=3: x=1 a multiplier is >= 0, not -1.0",
-    "negative failing": "q=3 m=3: x=1 failing between 0 -1",
+    "negative failing": "q=3 m=3: x=1 failing between 0 and -1",
     "33 significant bits": "q=3 m=3: x=1 more than 32 bits in 4294967297",
     "width 0": "q=3 m=3: x=1 a width is > 0, not 0.0",
     "width negative": "q=3 m=3: x=1 a width is > 0, not -1.0",
@@ -127,10 +126,10 @@ UNREADABLE = {
     "cell with more": other_fields("content[9].sets.cells[0]", "['allowed', 'n']", "['gap']"),
     "contains_max a number": "content[9].sets.boxes[0].contains_max must be bool",
     "exception a number": "content[9].sets.boxes[0].exceptions[0] must be a list",
-    "a bound about nothing": f"content[0]: {BOUND}",
+    "a bound about nothing": "content[0].bounds.rows[0][0]: a bound is about tokens",
     "a bound without offset": "content[0].bounds.rows[0] must be a list of 6",
     "a bound about a token": "content[0].bounds.rows[0][0] must be a list",
-    "a meet of one number": f"content[0]: {BOUND}",
+    "a meet of one number": "content[0].bounds.rows[0][1]: a bound meets one or none by a multiple",
     "a meet by a dyadic": "content[0].bounds.rows[0][1][1] must be int",
     "a bound cut short": "content[0].bounds.rows[0] must be a list of 6",
     "a task of one list": other_fields("task", "['labels', 'order']", "['labels']"),
@@ -177,8 +176,8 @@ MODELS = {
     "seven bytes": "MODEL is not a safetensors file",
     "header cut": "MODEL is not a safetensors file",
     "header too long": "MODEL is not a safetensors file",
-    "data cut": "MODEL: the tensors take 368 bytes, the file has 367",
-    "data longer": "MODEL: the tensors take 368 bytes, the file has 369",
+    "data cut": "MODEL: the tensors overlap, leave a hole, or take 368 bytes of 367",
+    "data longer": "MODEL: the tensors overlap, leave a hole, or take 368 bytes of 369",
     "header a list": other_fields("the header of MODEL", MODEL_FIELDS, "'list'"),
     "header not json": "the header of MODEL is not JSON, or cut off",
     "tensor missing": other_fields("the header of MODEL", MODEL_FIELDS, "['W_E']"),
@@ -193,10 +192,10 @@ MODELS = {
     "shape empty": "tensor W_E must have 1 to 4096 rows and columns",
     "shape huge": "tensor W_E must have 1 to 4096 rows and columns",
     "shape smaller": "tensor W_E has dtype 'F32' or a size that is not its shape's",
-    "offsets overlap": "MODEL: the tensors take 367 bytes, the file has 368",
-    "offsets a hole": "MODEL: the tensors take 369 bytes, the file has 368",
-    "offsets shifted": "MODEL: the tensors overlap or leave a hole",
-    "offsets backwards": "MODEL: the tensors overlap or leave a hole",
+    "offsets overlap": "MODEL: the tensors overlap, leave a hole, or take 367 bytes of 368",
+    "offsets a hole": "MODEL: the tensors overlap, leave a hole, or take 369 bytes of 368",
+    "offsets shifted": "MODEL: the tensors overlap, leave a hole, or take 368 bytes of 368",
+    "offsets backwards": "MODEL: the tensors overlap, leave a hole, or take 368 bytes of 368",
     "a NaN": "tensor W_pos holds a number that is not finite",
     "an infinity": "tensor W_pos holds a number that is not finite",
 }

@@ -14,29 +14,17 @@ from flint import arb
 
 from certkit.certificate import Bound, BoundContent, Tail, TailContent
 from certkit.kernel import verdict
-from certkit.kernel.audit import account, decide
+from certkit.kernel.audit import account
 from certkit.kernel.bins import LARGEST
-from certkit.kernel.counting import check_disjoint
 from certkit.kernel.model import Model
-from certkit.kernel.reader import (
-    Box,
-    Cell,
-    Entry,
-    Row,
-    canonical,
-    dyadic,
-    parse_json,
-    shaped,
-    wide,
-)
+from certkit.kernel.reader import canonical, dyadic, parse_json, shaped, wide
 from certkit.kernel.sets import Terms, fails, plainly_correct
 from certkit.kernel.subjects import Task, renamed
-from certkit.kernel.tails import never_fails
 from certkit.kernel.verdict import Finding, Verdict
 from certkit.kernel.weights import Matrix, Weights, read_weights
 from tests.support.certs import certificate, document, saved, write
 from tests.support.models import Kind, Sizes, tiny_model
-from tests.support.rows import read_certificate
+from tests.support.rows import Box, Cell, Row, decide, never_fails, read_certificate, rule
 
 # ------------------------------------------------------------------------------------------- content
 
@@ -86,11 +74,10 @@ def test_sets_are_called_disjoint_and_counted_as_they_are(seed: int) -> None:
         sets = [_sequences(part, m, others) for part in parts]
         cells = tuple(part for part in parts if isinstance(part, Cell))
         boxes = tuple(part for part in parts if isinstance(part, Box))
-        entry = Entry(q, m, "sets", cells, boxes)
+        entry = rule(q, m, "sets", cells, boxes)
         overlap = sum(map(len, sets)) > len(set().union(*sets))
         try:
             counted, found = account(entry, others + 1, m + 1), ""
-            check_disjoint(entry, others + 1)
         except Finding as finding:
             found = finding.rule
         if found == "range":  # a box without sequences, or one that may leave the class
@@ -115,12 +102,12 @@ def test_rows_at_the_edge_of_what_is_allowed() -> None:
     for row in legal:
         kind = "tails" if len(row.numbers) == 1 else "counts"
         if kind == "counts":
-            account(Entry(4, 4, "bounds", rows=(row, Row((2,), (0.5, 0.0), 1, 0, (0, 1)))), 3, 5)
+            account(rule(4, 4, "bounds", rows=(row, Row((2,), (0.5, 0.0), 1, 0, (0, 1)))), 3, 5)
         if len(row.outputs) == 1:
-            account(Entry(4, 4, kind, rows=(row, row._replace(outputs=(3,)))), 3, 5)
+            account(rule(4, 4, kind, rows=(row, row._replace(outputs=(3,)))), 3, 5)
     for most in (2**32 + 1, (2**33 - 1) * 2**10, 2**32 + 2**40):
         with pytest.raises(Finding, match="32 bits"):
-            account(Entry(4, 4, "tails", rows=(Row((0,), (0.5,), most * 2 + 1, 0),)), 3, 5)
+            account(rule(4, 4, "tails", rows=(Row((0,), (0.5,), most * 2 + 1, 0),)), 3, 5)
 
 
 @pytest.mark.parametrize("kind", ["tails", "counts", "bounds"])
@@ -132,34 +119,34 @@ def test_no_row_is_about_a_token_below_0(kind: str) -> None:
     wrong += [(Row((-1, 0), numbers, 1, 0),)] if kind == "bounds" else []
     for rows in wrong:
         with pytest.raises(Finding, match="no token") as caught:
-            account(Entry(4, 4, kind, rows=rows), 3, 5)
+            account(rule(4, 4, kind, rows=rows), 3, 5)
         assert (caught.value.verdict, caught.value.rule) == ("refuted", "range")
 
 
 def test_bounds_come_in_any_order_and_other_rows_do_not() -> None:
     rows = tuple(Row((x,), (0.5, 0.0), 1, 0) for x in (2, 0, 3, 1))
-    account(Entry(4, 4, "bounds", rows=rows), 3, 5)
+    account(rule(4, 4, "bounds", rows=rows), 3, 5)
     with pytest.raises(Finding, match="out of order"):
-        account(Entry(4, 4, "counts", rows=rows), 3, 5)
+        account(rule(4, 4, "counts", rows=rows), 3, 5)
 
 
 def test_with_one_position_the_query_is_the_maximum() -> None:
-    account(Entry(1, 1, "sets", (Cell(0, ()),)), 1, 2)
-    account(Entry(0, 1, "sets"), 2, 2)
+    account(rule(1, 1, "sets", (Cell(0, ()),)), 1, 2)
+    account(rule(0, 1, "sets"), 2, 2)
     with pytest.raises(Finding, match="no such class"):
-        account(Entry(0, 1, "sets"), 1, 2)
+        account(rule(0, 1, "sets"), 1, 2)
 
 
 def test_every_run_of_a_set_is_within_its_limit() -> None:
     """The last run, not only the first: tokens above m would be counted in a class they are not in."""
     for sets in (
-        {"cells": (Cell(1, (0, 0, 3, 3)),)},
-        {"cells": (Cell(1, (0, 0, 2, 3)),)},
-        {"boxes": (Box(((0, 0, 4, 4), (3, 3)), False, ()),)},
-        {"boxes": (Box(((3, 3), (0, 0, 2, 4)), False, ()),)},
+        ((Cell(1, (0, 0, 3, 3)),), ()),
+        ((Cell(1, (0, 0, 2, 3)),), ()),
+        ((), (Box(((0, 0, 4, 4), (3, 3)), False, ()),)),
+        ((), (Box(((3, 3), (0, 0, 2, 4)), False, ()),)),
     ):
         with pytest.raises(Finding, match="tokens") as caught:
-            account(Entry(3, 3, "sets", **sets), 3, 5)
+            account(rule(3, 3, "sets", *sets), 3, 5)
         assert (caught.value.verdict, caught.value.rule) == ("refuted", "range")
 
 
@@ -167,7 +154,7 @@ def test_as_many_sets_as_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     cells = tuple(Cell(1, (2 * i, 2 * i)) for i in range(4))
     boxes = tuple(Box(((i, i), (9, 9)), False, ()) for i in range(10, 14))
     for sets in ((cells, ()), ((), boxes), (cells, boxes)):
-        entry, limit = Entry(20, 20, "sets", *sets), sum(map(len, sets))
+        entry, limit = rule(20, 20, "sets", *sets), sum(map(len, sets))
         monkeypatch.setattr("certkit.kernel.counting.MAX_SETS", limit)
         account(entry, 3, 21)
         monkeypatch.setattr("certkit.kernel.counting.MAX_SETS", limit - 1)
@@ -178,10 +165,10 @@ def test_as_many_sets_as_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_rows_add_up() -> None:
     rows = (Row((0,), (1.0, 0.0), 3), Row((1,), (1.0, 0.0), 4, 2), Row((2,), (1.0, 0.0), 1, 1))
-    assert account(Entry(3, 3, "bounds", rows=rows), 3, 4) == (16 - 8, 2)
-    assert account(Entry(0, 3, "bounds", rows=rows), 3, 4) == (0, 2)  # 16 − 9 − 8 < 0
-    assert account(Entry(0, 3, "tails", rows=(Row((0,), (1.0,), 3),)), 3, 4) == (16 - 9 - 3, 0)
-    assert account(Entry(0, 3, "tails"), 3, 4) == (7, 0)
+    assert account(rule(3, 3, "bounds", rows=rows), 3, 4) == (16 - 8, 2)
+    assert account(rule(0, 3, "bounds", rows=rows), 3, 4) == (0, 2)  # 16 − 9 − 8 < 0
+    assert account(rule(0, 3, "tails", rows=(Row((0,), (1.0,), 3),)), 3, 4) == (16 - 9 - 3, 0)
+    assert account(rule(0, 3, "tails"), 3, 4) == (7, 0)
 
 
 # -------------------------------------------------------------------------------------- quick, ties
@@ -215,7 +202,7 @@ def test_the_quick_bound_is_the_worst_case_where_positions_are_equal() -> None:
             members = [s for s in product(range(m + 1), repeat=2) if q == m or m in s]
             # the direct path of the query counts at each of the three positions
             worst = max(sum(gains[t] for t in (*s, q)) + 3 * gains[q] for s in members)
-            entry = Entry(q, m, "sets")
+            entry = rule(q, m, "sets")
             assert plainly_correct(small, entry, 0) == (worst < 0)
             if worst < 0:
                 assert never_fails(small, entry, 0) == 64
@@ -230,7 +217,7 @@ def test_the_quick_bound_is_the_worst_case_where_positions_are_equal() -> None:
 
 def test_a_tie_fails_and_a_sum_below_zero_does_not() -> None:
     small = flat([[-4, 0, 0], [1, 0, 0], [1, 0, 0]])
-    entry = Entry(0, 2, "sets")
+    entry = rule(0, 2, "sets")
     view = Terms(small, entry, 0, 64)
     assert not fails(small, view, entry, (2, 1), 0)
     tied = flat([[0, 0, 0], [-1, 0, 0], [1, 0, 0]])
@@ -256,7 +243,7 @@ def slanted(outputs: list[list[int]], token: list[int], place: list[int]) -> Mod
 
 def test_only_terms_with_equal_scores_cancel_exactly() -> None:
     """Gains at three positions that add up to 0: a tie if their scores are equal, and else not."""
-    entry = Entry(0, 2, "sets")
+    entry = rule(0, 2, "sets")
     cancelling = slanted([[0, 0, 0], [-1, 0, 0], [1, 0, 0]], [0, 3, 2], [0, 1, 5])
     view = Terms(cancelling, entry, 0, 64)
     # scores 3 + 0 and 2 + 1 are equal, 2 + 0 and 3 + 1 are not
@@ -276,15 +263,15 @@ def test_decide_names_the_class_the_token_and_the_sequence() -> None:
     small = flat([[1, -9, 0], [1, -9, 0], [9, -9, 0]])
     box = Box(((0, 2), (2, 2)), False, ())
     cell = Cell(1, (0, 1))
-    for part, rule in ((box, "box"), (cell, "cell")):
-        entry = Entry(0, 2, "sets", *(((part,), ()) if rule == "cell" else ((), (part,))))
+    for part, name in ((box, "box"), (cell, "cell")):
+        entry = rule(0, 2, "sets", *(((part,), ()) if name == "cell" else ((), (part,))))
         finding = decide(small, entry, False).finding
         assert finding is not None
-        assert (finding.verdict, finding.rule) == ("refuted", rule)
+        assert (finding.verdict, finding.rule) == ("refuted", name)
         assert finding.where == "q=0 m=2: x=0 is not beaten"
         assert finding.counterexample is None or sum(finding.counterexample) in (3, 4)
     listed = Box(((0, 2), (2, 2)), False, ((0, 2), (1, 2)))
-    finding = decide(small, Entry(0, 2, "sets", (), (listed,)), True).finding
+    finding = decide(small, rule(0, 2, "sets", (), (listed,)), True).finding
     assert finding is not None
     assert finding.counterexample == (2, 2, 0)
 
@@ -325,12 +312,12 @@ def test_rows_are_read_with_their_shift(tmp_path: Path) -> None:
     cert = certificate(tiny_model(Kind.SKILLED, Sizes(4, 3), 2), [content])
     _, (entry,) = read_certificate(write(document(cert), tmp_path))
     rows = (Row((0, 1), (0.25, 2.0), 7, 0), Row((3,), (1.0, 0.0), 5, 0, (1, 64)))
-    assert entry == Entry(0, 2, "bounds", shift=-1.5, rows=rows)
+    assert entry == rule(0, 2, "bounds", shift=-1.5, rows=rows)
     tails = TailContent(0, 2, -0.75, (Tail(0, 0.5, 3), Tail(1, 0.25, 4)))
     whole = document(certificate(tiny_model(Kind.SKILLED, Sizes(4, 3), 2), [tails]))
     _, (entry,) = read_certificate(write(whole, tmp_path))
     rows = (Row((0,), (0.5,), 3), Row((1,), (0.25,), 4))
-    assert entry == Entry(0, 2, "tails", shift=-0.75, rows=rows)
+    assert entry == rule(0, 2, "tails", shift=-0.75, rows=rows)
     del whole["proof"]["content"][0]["tails"]["rows"][1][2]
     with pytest.raises(Finding) as caught:
         read_certificate(write(whole, tmp_path))

@@ -48,7 +48,7 @@ REFUTED: dict[str, tuple[dict[str, Any], str]] = {
     "a level too many": ({"levels": MAX_LEVELS + 1}, "65 levels, not 1 to 64"),
     "2^53 levels": ({"levels": 1 << 53}, "9007199254740992 levels, not 1 to 64"),
     "negative multiplier": ({"multiplier": "-0x1.0p-2"}, "x=any a multiplier is >= 0, not -0.25"),
-    "negative failures": ({"failing_at_most": -1}, "x=any failing between 0 -1"),
+    "negative failures": ({"failing_at_most": -1}, "x=any failing between 0 and -1"),
     "33 bits": ({"failing_at_most": 2**32 + 1}, "x=any more than 32 bits in 4294967297"),
     "33 bits, wide": ({"failing_at_most": str(2**80 + 2**48)}, f"x=any more than 32 bits in {2**80 + 2**48}"),
     "light holds m": ({"light": [4, 4]}, "no set of tokens up to 3 in order: (4, 4)"),
@@ -124,7 +124,7 @@ def test_a_field_of_a_pool_cannot_be_missing(field: str, model_path: str, tmp_pa
 
 
 @pytest.mark.parametrize("kind", ["tails", "counts", "bounds", "sets"])
-def test_a_pool_is_the_only_content_of_its_class(kind: str, model_path: str, tmp_path: Path) -> None:
+def test_a_pool_is_the_only_rule_its_class(kind: str, model_path: str, tmp_path: Path) -> None:
     whole = edited()
     whole["proof"]["content"][-1][kind] = {"shift": "0x0.0p+0", "rows": []}
     assert audit(write(whole, tmp_path), model_path).rule == "schema"

@@ -13,19 +13,29 @@ from flint import ctx
 
 from certkit.fileformat import encode
 from certkit.kernel import audit, bins, exceptions, sets, tails
-from certkit.kernel.audit import Outcome, decide
-from certkit.kernel.bins import recount
+from certkit.kernel.audit import Outcome, account
+from certkit.kernel.audit import decide as decide_claim
+from certkit.kernel.counting import Entry
 from certkit.kernel.model import Model
-from certkit.kernel.reader import Box, Cell, Entry, Row, Statement
+from certkit.kernel.reader import Statement
 from certkit.kernel.sets import PRECISIONS
-from certkit.kernel.tails import never_fails, tail_bounds
 from certkit.kernel.verdict import Finding
 from certkit.kernel.work import spread
 from tests.kernel.test_pieces import flat, slanted
 from tests.kernel.test_truth import whole_content
 from tests.support.certs import certificate, document, saved, write
 from tests.support.models import Kind, Sizes, tiny_model
-from tests.support.rows import check_row
+from tests.support.rows import (
+    Box,
+    Cell,
+    Row,
+    check_row,
+    decide,
+    never_fails,
+    recount,
+    rule,
+    tail_bounds,
+)
 
 AUDIT = import_module("certkit.kernel.audit")  # the function of this name hides it
 WRONG = [[1, -9, 0], [1, -9, 0], [9, -9, 0]]
@@ -47,37 +57,37 @@ def finding_of(model: Model, entry: Entry, confirm: bool = False) -> Finding:
 
 def test_the_precision_is_raised_until_it_is_enough() -> None:
     cell, box = Cell(1, (1, 1)), Box(((2, 2), (1, 1)), False, ())
-    assert decide(narrow(), Entry(1, 2, "sets", (cell,)), False) == Outcome(2, 256, None)
-    assert decide(narrow(), Entry(1, 2, "sets", (), (box,)), False) == Outcome(1, 256, None)
+    assert decide(narrow(), rule(1, 2, "sets", (cell,)), False) == Outcome(2, 256, None)
+    assert decide(narrow(), rule(1, 2, "sets", (), (box,)), False) == Outcome(1, 256, None)
 
 
 def test_missing_rows_tell_the_precision_they_needed() -> None:
     model = narrow()
-    assert never_fails(model, Entry(1, 2, "tails"), 0) == 256
-    assert never_fails(model, Entry(1, 2, "tails"), 1) == 64
-    assert decide(model, Entry(1, 2, "tails"), False) == Outcome(5, 256, None)
+    assert never_fails(model, rule(1, 2, "tails"), 0) == 256
+    assert never_fails(model, rule(1, 2, "tails"), 1) == 64
+    assert decide(model, rule(1, 2, "tails"), False) == Outcome(5, 256, None)
     row = Row((0,), (0.0,), 5, 0)
-    assert decide(model, Entry(1, 2, "tails", rows=(row,)), False) == Outcome(0, 64, None)
-    assert decide(model, Entry(1, 2, "bounds", rows=(Row((0, 1), (1.0, 0.0), 5),)), False).bits == 64
+    assert decide(model, rule(1, 2, "tails", rows=(row,)), False) == Outcome(0, 64, None)
+    assert decide(model, rule(1, 2, "bounds", rows=(Row((0, 1), (1.0, 0.0), 5),)), False).bits == 64
     row = Row((0,), (1.0, 0.0), 0, 0)  # which needs more than the tokens without one
-    assert decide(model, Entry(2, 2, "counts", shift=0.25, rows=(row,)), False) == Outcome(9, 256, None)
+    assert decide(model, rule(2, 2, "counts", shift=0.25, rows=(row,)), False) == Outcome(9, 256, None)
 
 
-@pytest.mark.parametrize("content", [{"boxes": (Box(((0, 0), (0, 0)), False, ()),)}, {"kind": "tails"}])
-def test_where_there_is_one_token_it_is_right(content: dict[str, Any]) -> None:
-    assert decide(flat([[0]]), Entry(0, 0, "sets")._replace(**content), True) == Outcome(1, 64, None)
+@pytest.mark.parametrize("content", [("sets", (), (Box(((0, 0), (0, 0)), False, ()),)), ("tails",)])
+def test_where_there_is_one_token_it_is_right(content: tuple[Any, ...]) -> None:
+    assert decide(flat([[0]]), rule(0, 0, *content), True) == Outcome(1, 64, None)
 
 
 @pytest.mark.parametrize("part", [Cell(1, (1, 1)), Box(((2, 2), (1, 1)), False, ())])
 def test_what_stays_open_is_undecided(part: Cell | Box, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sets, "PRECISIONS", (64, 128))
-    entry = Entry(1, 2, "sets")
-    entry = entry._replace(cells=(part,)) if isinstance(part, Cell) else entry._replace(boxes=(part,))
+    is_cell = isinstance(part, Cell)
+    entry = rule(1, 2, "sets", *(((part,), ()) if is_cell else ((), (part,))))
     outcome = decide(narrow(), entry, False)
     found = outcome.finding
     assert found is not None
-    assert (outcome.correct, found.verdict, found.rule) == (0, "undecided", "cell" if entry.cells else "box")
-    name = "cell (1, (1, 1))" if entry.cells else "box ((2, 2), (1, 1))"
+    assert (outcome.correct, found.verdict, found.rule) == (0, "undecided", "cell" if is_cell else "box")
+    name = "cell (1, (1, 1))" if is_cell else "box ((2, 2), (1, 1))"
     assert found.where == f"q=1 m=2: {name}, x=0"
     assert found.counterexample is None
     assert outcome.bits == 64, "a class that is not proved needed no precision"
@@ -85,32 +95,32 @@ def test_what_stays_open_is_undecided(part: Cell | Box, monkeypatch: pytest.Monk
 
 def test_exceptions_are_confirmed_refuted_or_open(monkeypatch: pytest.MonkeyPatch) -> None:
     model = flat(WRONG)
-    listed = Entry(0, 2, "sets", (), (Box(((0, 2), (2, 2)), False, ((0, 2), (1, 2), (2, 2))),))
+    listed = rule(0, 2, "sets", (), (Box(((0, 2), (2, 2)), False, ((0, 2), (1, 2), (2, 2))),))
     assert decide(model, listed, True) == Outcome(0, 64, None)
     right = flat([[-9, -9, 0], [1, -9, 0], [9, -9, 0]])
     found = finding_of(right, listed, confirm=True)
     assert (found.verdict, found.rule) == ("refuted", "exception")
     assert found.where == "q=0 m=2: exception (0, 2) is correct"
     assert decide(right, listed, False).finding is None
-    tie = Entry(2, 2, "sets", (), (Box(((1, 1), (2, 2)), False, ((1, 2),)),))
+    tie = rule(2, 2, "sets", (), (Box(((1, 1), (2, 2)), False, ((1, 2),)),))
     assert decide(flat([[0] * 3] * 3), tie, True) == Outcome(0, 64, None), (
         "the sum is exactly 0, which is wrong"
     )
     model = narrow()
-    one = Entry(1, 2, "sets", (), (Box(((2, 2), (1, 1)), False, ((2, 1),)),))
+    one = rule(1, 2, "sets", (), (Box(((2, 2), (1, 1)), False, ((2, 1),)),))
     assert finding_of(model, one, confirm=True).where == "q=1 m=2: exception (2, 1) is correct"
     monkeypatch.setattr(exceptions, "PRECISIONS", (64, 128))
     found = finding_of(model, one, confirm=True)
     assert (found.verdict, found.rule) == ("undecided", "exception")
     assert found.where == "q=1 m=2: exception (2, 1) may be correct"
-    two = Entry(1, 2, "sets", (), (Box(((2, 2), (1, 2)), False, ((2, 1), (2, 2))),))
+    two = rule(1, 2, "sets", (), (Box(((2, 2), (1, 2)), False, ((2, 1), (2, 2))),))
     assert finding_of(model, two, confirm=True).where == "q=1 m=2: exception (2, 2) is correct"
 
 
 def test_a_certified_sequence_beside_an_exception_is_found() -> None:
     model = flat(WRONG)
     listed = tuple((a, b) for a in range(3) for b in (0, 1))
-    entry = Entry(2, 2, "sets", (), (Box(((0, 2), (0, 2)), False, listed),))
+    entry = rule(2, 2, "sets", (), (Box(((0, 2), (0, 2)), False, listed),))
     for confirm in (False, True):
         found = finding_of(model, entry, confirm)
         assert (found.verdict, found.rule, found.where) == ("refuted", "box", "q=2 m=2: x=0 is not beaten")
@@ -121,7 +131,7 @@ def test_a_certified_sequence_beside_an_exception_is_found() -> None:
 def test_exceptions_open_for_different_tokens_are_all_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is refuted because another token left something else open."""
     listed = ((1, 1), (1, 2))
-    entry = Entry(2, 2, "sets", (), (Box(((0, 2), (0, 2)), False, listed),))
+    entry = rule(2, 2, "sets", (), (Box(((0, 2), (0, 2)), False, listed),))
     for name, canned in {
         "plainly_correct": lambda *_: False,
         "Terms": lambda model, entry, x, bits: x,
@@ -147,7 +157,7 @@ def test_more_bits_are_for_the_exceptions_that_need_them(monkeypatch: pytest.Mon
     monkeypatch.setattr(exceptions, "Terms", lambda model, entry, x, bits: x)
     monkeypatch.setattr(exceptions, "beaten", canned)
     monkeypatch.setattr(exceptions, "fails", lambda model, x, *_: x == 1)
-    entry = Entry(2, 2, "sets", (), (Box(((0, 2), (0, 2)), False, listed),))
+    entry = rule(2, 2, "sets", (), (Box(((0, 2), (0, 2)), False, listed),))
     assert exceptions.check_exceptions(flat(WRONG), entry) == PRECISIONS[-1]
     assert (asked.count((0, (1, 1))), asked.count((0, (2, 2))), len(asked)) == (7, 1, 7 + 1 + 1 + 3)
 
@@ -157,7 +167,7 @@ def test_more_bits_are_for_the_exceptions_that_need_them(monkeypatch: pytest.Mon
 
 def test_a_tail_needs_the_digits_of_its_count(monkeypatch: pytest.MonkeyPatch) -> None:
     model = flat(WRONG, k=60)
-    entry = Entry(2, 2, "tails", shift=0.0)
+    entry = rule(2, 2, "tails", shift=0.0)
     multiplier = (2.0**-30,)
     _, bound = tail_bounds(model, entry, Row((0,), multiplier, 0, 0), 512)
     floor = bound.floor().unique_fmpz()
@@ -180,7 +190,7 @@ def test_a_tail_needs_the_digits_of_its_count(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_tail_that_is_a_whole_number_is_not_below_itself() -> None:
     """With multiplier 0 it is the number of sequences of the class, exactly."""
-    model, entry = flat(WRONG), Entry(0, 2, "tails")
+    model, entry = flat(WRONG), rule(0, 2, "tails")
     assert check_row(model, entry, Row((0,), (0.0,), 5, 0)) == 64
     with pytest.raises(Finding) as caught:
         check_row(model, entry, Row((0,), (0.0,), 4, 0))
@@ -189,7 +199,7 @@ def test_a_tail_that_is_a_whole_number_is_not_below_itself() -> None:
 
 def test_a_count_says_what_it_recounted(monkeypatch: pytest.MonkeyPatch) -> None:
     model = flat(WRONG)
-    entry = Entry(0, 2, "counts")
+    entry = rule(0, 2, "counts")
     row = Row((0,), (1.0, 0.0), 5, 5)
     assert recount(model, entry, row, 64) == (5, 5)
     assert check_row(model, entry, row) == 64
@@ -209,14 +219,14 @@ def test_a_count_says_what_it_recounted(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_count_takes_the_bits_it_needs() -> None:
     """Bins of width 1 for terms of 2^200: their sums are off by bins until there are bits enough."""
-    entry = Entry(2, 2, "counts", shift=0.25)
+    entry = rule(2, 2, "counts", shift=0.25)
     assert recount(narrow(), entry, Row((0,), (1.0, 0.0), 9, 1), 64) == (0, 9)
     assert check_row(narrow(), entry, Row((0,), (1.0, 0.0), 0, 0)) == 256
 
 
 def test_bins_are_limited_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
     model = flat([[5, -9, 0], [0, -9, 0], [-7, -9, 0]])
-    entry, row = Entry(2, 2, "counts"), Row((0,), (1.0, 0.0), 1, 1)
+    entry, row = rule(2, 2, "counts"), Row((0,), (1.0, 0.0), 1, 1)
     model.eupu = [[0] * 3] * 3
     # the largest sum is 5 + 5 − 7: four bins, 0 to 3
     monkeypatch.setattr(bins, "MAX_BINS", 4)
@@ -252,7 +262,7 @@ def test_one_answer_is_made_of_all_classes(
 ) -> None:
     waiting, asked = list(outcomes), []
 
-    def canned(model: Model, entry: Entry, upper: bool) -> Outcome:
+    def canned(model: Model, upper: bool, claim: tuple[Entry, int]) -> Outcome:
         asked.append(upper)
         return Outcome(*waiting.pop(0))
 
@@ -270,7 +280,7 @@ def test_exceptions_are_confirmed_for_an_upper_claim_alone(
 ) -> None:
     model, asked = tiny_model(Kind.SKILLED, Sizes(2, 2), 1), []
 
-    def canned(model: Model, entry: Entry, upper: bool) -> Outcome:
+    def canned(model: Model, upper: bool, claim: tuple[Entry, int]) -> Outcome:
         asked.append(upper)
         return Outcome(0, 64, None)
 
@@ -283,8 +293,9 @@ def test_exceptions_are_confirmed_for_an_upper_claim_alone(
 def test_more_classes_than_pieces_of_work(tmp_path: Path) -> None:
     model = flat([[-9] * 6] * 6, k=2)
     model.eupu = [[-9] * 6] * 6
-    entries = [Entry(q, m, "tails") for q in range(6) for m in range(q, 6)]
-    outcomes = list(spread(partial(decide, model, upper=False), tuple(entries), 2))
+    entries = [rule(q, m, "tails") for q in range(6) for m in range(q, 6)]
+    claims = [(entry, account(entry, 2, 6)[0]) for entry in entries]
+    outcomes = list(spread(partial(decide_claim, model, False), claims, 2))
     alone = [decide(model, entry, False) for entry in entries]
     assert len(outcomes) == 21
     found = [outcome.finding for outcome in outcomes if outcome.finding is not None]
@@ -316,7 +327,7 @@ def test_each_semantics_has_its_model(
 ) -> None:
     model, made = tiny_model(Kind.SKILLED, Sizes(2, 2), 1), []
 
-    def canned(subject: Model, entry: Entry, upper: bool) -> Outcome:
+    def canned(subject: Model, upper: bool, claim: tuple[Entry, int]) -> Outcome:
         made.append(subject.executed)
         return Outcome(0, 64, None)
 
@@ -336,8 +347,10 @@ def test_another_model_is_named(tmp_path: Path) -> None:
 
 def test_cells_and_rows_add_up_to_a_claim() -> None:
     model = flat(WRONG)
-    entries = (Entry(0, 2, "sets", (Cell(1, (0, 1)),)), Entry(1, 2, "tails", rows=(Row((0,), (0.0,), 2, 0),)))
-    AUDIT.check_claim(Statement(None, 3, 3, "real", "", 4 + 3, None, 27), entries, model)
+    tails = rule(1, 2, "tails", rows=(Row((0,), (0.0,), 2, 0),))
+    entries = [rule(0, 2, "sets", (Cell(1, (0, 1)),)), tails]
+    found = AUDIT.check_claim(Statement(None, 3, 3, "real", "", 4 + 3, None, 27), entries, model)
+    assert found == [(entries[0], 4), (tails, 3)]
 
 
 def test_a_counterexample_is_told_in_the_tokens_of_the_task(
@@ -347,7 +360,7 @@ def test_a_counterexample_is_told_in_the_tokens_of_the_task(
     edited = document(certificate(model, whole_content(model)))
     edited["statement"]["task"] = {"order": [2, 0, 1], "labels": [0, 1, 2]}
     refuted = Outcome(0, 64, Finding("refuted", "cell", "there", (0, 2)))
-    monkeypatch.setattr(AUDIT, "decide", lambda model, entry, upper: refuted)
+    monkeypatch.setattr(AUDIT, "decide", lambda *_: refuted)
     found = audit(write(edited, tmp_path), saved(model, tmp_path))
     assert (found.verdict, found.counterexample) == ("refuted", (2, 1))
     assert found.task == {"order": (2, 0, 1), "labels": (0, 1, 2)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import builtins
 import math
 import random
-from dataclasses import replace
 from fractions import Fraction
 from itertools import product
 from types import SimpleNamespace
@@ -15,14 +14,12 @@ import pytest
 from flint import arb, ctx, fmpq
 
 from certkit.kernel import bins, sets
-from certkit.kernel.audit import decide
-from certkit.kernel.counting import Part, read_parts
+from certkit.kernel.counting import Entry, Part, read_parts
 from certkit.kernel.model import Model
-from certkit.kernel.reader import Box, Cell, Entry, Row
 from certkit.kernel.sets import Terms, open_members, plainly_correct
-from certkit.kernel.tails import TAILS, never_fails
 from certkit.kernel.verdict import Finding
 from tests.kernel.test_pieces import _part, _sequences, flat, slanted
+from tests.support.rows import Box, Cell, Row, decide, never_fails, recount, rule
 
 
 def varied(rng: random.Random, vocab: int, k: int) -> Model:
@@ -36,8 +33,8 @@ def varied(rng: random.Random, vocab: int, k: int) -> Model:
 
 def part_of(entry: Entry, part: Cell | Box, k: int) -> Part:
     """A cell or box as the rule sees it."""
-    sets = {"cells": (part,)} if isinstance(part, Cell) else {"boxes": (part,)}
-    (read,) = read_parts(entry._replace(**sets), k)
+    sets = ((part,), ()) if isinstance(part, Cell) else ((), (part,))
+    (read,) = read_parts(rule(entry.q, entry.m, "sets", *sets), k)
     return read
 
 
@@ -67,7 +64,7 @@ def test_exactly_the_open_members_are_found_without_a_dead_end(
     for _ in range(60):
         m, others = rng.randint(1, 4), rng.randint(1, 3)
         q = rng.randint(0, m)
-        model, entry = varied(rng, m + 1, others + 1), Entry(q, m, "sets")
+        model, entry = varied(rng, m + 1, others + 1), rule(q, m, "sets")
         drawn = _part(rng, q, m, others)
         members = _sequences(drawn, m, others)
         if not members:  # which is no box
@@ -97,12 +94,12 @@ def test_sums_that_lose_digits_are_rounded_up(large: int) -> None:
         gain = {large: 2**100, 3 - large: 1}
         model = flat([[0, 0, 0]] * 3)
         model.evou = [[-(2**100), gain[1], gain[2]], [0] * 3, [0] * 3]
-        entry = Entry(0, 2, "sets")
+        entry = rule(0, 2, "sets")
         model.eupu = [[0] * 3] * 3
         view = Terms(model, entry, 0, 64)
         box = Box(((first, first), (second, second)), False, ())
         assert list(open_members(view, entry, part_of(entry, box, 3))) == [(first, second)]
-        assert decide(model, Entry(0, 2, "sets", (), (box,)), False).finding is not None
+        assert decide(model, rule(0, 2, "sets", (), (box,)), False).finding is not None
     cell = Cell(1, (1, 1))
     assert set(open_members(view, entry, part_of(entry, cell, 3))) == {(1, 2), (2, 1)}
 
@@ -113,7 +110,7 @@ def test_a_branch_that_only_rounding_leaves_open_is_entered_beside_a_larger_one(
     model.evou = [[2**100, 1, 2**90, -(2**100)], [-(2**104)] * 4, [-(2**104)] * 4, [0] * 4]
     model.eupu = [[0] * 4] * 4
     box = Box(((1, 1), (1, 2), (3, 3)), False, ((1, 2, 3),))
-    found = decide(model, Entry(0, 3, "sets", (), (box,)), False).finding
+    found = decide(model, rule(0, 3, "sets", (), (box,)), False).finding
     assert found is not None
     assert (found.verdict, found.counterexample) == ("refuted", (1, 1, 3, 0))
 
@@ -122,7 +119,7 @@ def test_a_certified_sequence_behind_exceptions_is_found() -> None:
     """All others have larger sums and are excepted."""
     model = flat([[1, -9, 0], [2, -9, 0], [9, -9, 0]])
     listed = tuple((a, b) for a in range(3) for b in range(3) if (a, b) != (0, 0))
-    entry = Entry(2, 2, "sets", (), (Box(((0, 2), (0, 2)), False, listed),))
+    entry = rule(2, 2, "sets", (), (Box(((0, 2), (0, 2)), False, listed),))
     for confirm in (False, True):
         found = decide(model, entry, confirm).finding
         assert found is not None
@@ -132,11 +129,11 @@ def test_a_certified_sequence_behind_exceptions_is_found() -> None:
 def test_a_tie_is_refuted_at_the_first_precision() -> None:
     model = slanted([[0, 0, 0], [-1, -9, 0], [1, -9, 0]], [0, 3, 2], [0, 1, 5])
     model.eupu = [[0] * 3] * 3
-    entry = Entry(0, 2, "sets", (), (Box(((1, 1), (2, 2)), False, ()),))
+    entry = rule(0, 2, "sets", (), (Box(((1, 1), (2, 2)), False, ()),))
     outcome = decide(model, entry, False)
     assert outcome.finding is not None
     assert (outcome.finding.verdict, outcome.finding.counterexample) == ("refuted", (1, 2, 0))
-    listed = Entry(0, 2, "sets", (), (Box(((1, 1), (2, 2)), False, ((1, 2),)),))
+    listed = rule(0, 2, "sets", (), (Box(((1, 1), (2, 2)), False, ((1, 2),)),))
     assert decide(model, listed, True).finding is None
 
 
@@ -172,7 +169,7 @@ def test_the_quick_bound_takes_the_end_of_each_weight_that_is_worse(
         best = sum(_upper(max(values), ends) for ends in before) + _upper(values[q], last)
         if q < m:
             best += max(_upper(values[m] - max(values), ends) for ends in before)
-        assert plainly_correct(model, Entry(q, m, "sets"), 0) == (best < 0)
+        assert plainly_correct(model, rule(q, m, "sets"), 0) == (best < 0)
         assert asked == [(model, q, m, 64)]
         answers.add((q < m, best < 0))
     assert len(answers) == 4
@@ -183,9 +180,9 @@ def test_a_missing_row_is_about_the_whole_class() -> None:
     model = flat([[30, -99, 0], [-99, -99, 0], [-20, -99, 0]])
     model.eupu = [[0] * 3] * 3
     with pytest.raises(Finding) as caught:
-        never_fails(model, Entry(2, 2, "tails"), 0)
+        never_fails(model, rule(2, 2, "tails"), 0)
     assert caught.value.counterexample == (0, 0, 2)
-    assert never_fails(model, Entry(1, 2, "tails"), 0) == 64
+    assert never_fails(model, rule(1, 2, "tails"), 0) == 64
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -200,7 +197,7 @@ def test_sequences_are_counted_one_by_one(seed: int, monkeypatch: pytest.MonkeyP
         need = sum(map(max, rows)) - room
         every = [s for s in product(range(m + 1), repeat=others) if q == m or m in s]
         wanted = sum(sum(row[t] for row, t in zip(rows, s, strict=True)) >= need for s in every)
-        found = bins._number(Entry(q, m, "counts"), (rows, need))
+        found = rule(q, m, "counts").number((rows, need))
         assert found == (None if room >= 12 else wanted)
         rooms.add(room)
     assert rooms == {*range(-2, 14)}
@@ -222,10 +219,10 @@ def test_bins_are_rounded_outward_and_inward(inward: bool, monkeypatch: pytest.M
     for _ in range(200):
         m, others = rng.randint(1, 2), rng.randint(1, 3)
         q = rng.randint(0, m)
-        entry, model = Entry(q, m, "counts"), flat([[0] * (m + 1)] * (m + 1), others + 1)
+        entry, model = rule(q, m, "counts"), flat([[0] * (m + 1)] * (m + 1), others + 1)
         balls = [[(rng.randint(-9, 7), rng.randint(0, 2)) for _ in range(m + 1)] for _ in range(others + 1)]
         terms = [[arb(fmpq(16 * mid + 1, 64), fmpq(rad, 4)) for mid, rad in row] for row in balls]
-        monkeypatch.setattr(bins, "row_terms", lambda *_, terms=terms: terms)
+        monkeypatch.setattr(bins.Bounds, "terms", lambda *_, terms=terms: terms)
         width, offset = Fraction(1, 2), Fraction(rng.choice([-3, 0, 1, 6]), 8)
         low = [[Fraction(16 * (mid - rad) + 1, 64) for mid, rad in row] for row in balls]
         high = [[Fraction(16 * (mid + rad) + 1, 64) for mid, rad in row] for row in balls]
@@ -235,7 +232,7 @@ def test_bins_are_rounded_outward_and_inward(inward: bool, monkeypatch: pytest.M
         need_up = math.ceil((-most[-1][q] - others * offset) / width)
         need_down = math.ceil((-least[-1][q] + others * offset) / width)
         ctx.prec = 64
-        found = bins.recount(model, entry, Row((0,), (0.5, float(offset)), 1, 1), 64, inward)
+        found = recount(model, entry, Row((0,), (0.5, float(offset)), 1, 1), 64, inward)
         assert found == (_number_of(down, need_down, entry), _number_of(up, need_up, entry))
         seen.add(found)
     assert len(seen) > 10
@@ -248,7 +245,7 @@ def test_meets_are_rounded_the_other_way(inward: bool, monkeypatch: pytest.Monke
     for _ in range(200):
         m, others = rng.randint(1, 2), rng.randint(1, 3)
         q, width, offset = rng.randint(0, m), Fraction(1, 2), Fraction(rng.choice([-3, 0, 1, 6]), 8)
-        entry, model = Entry(q, m, "bounds"), flat([[0] * (m + 1)] * (m + 1), others + 1)
+        entry, model = rule(q, m, "bounds"), flat([[0] * (m + 1)] * (m + 1), others + 1)
         ends, balls = {}, {}
         for outputs in ((0,), (1,)):
             drawn = [
@@ -262,7 +259,7 @@ def test_meets_are_rounded_the_other_way(inward: bool, monkeypatch: pytest.Monke
                 for sign in (1, -1)
             ]
             ends[outputs] = sides[::-1] if inward else sides
-        monkeypatch.setattr(bins, "row_terms", lambda _, __, outputs, ___, balls=balls: balls[outputs])
+        monkeypatch.setattr(bins.Bounds, "terms", lambda _, __, outputs, ___, balls=balls: balls[outputs])
         (most, least), (_, other) = ends[0,], ends[1,]
         up, lower_up = (
             [[math.ceil((v - offset) / width) for v in row] for row in side[:-1]] for side in (most, least)
@@ -274,7 +271,7 @@ def test_meets_are_rounded_the_other_way(inward: bool, monkeypatch: pytest.Monke
         wanted = _number_of(up, need, entry), _number_of(both, max(late, also), entry)
         ctx.prec = 64
         row = Row((0,), (0.5, float(offset)), 1, 0, (1, 32))
-        assert bins.recount(model, entry, row, 64, inward) == (0, wanted[0] - wanted[1])
+        assert recount(model, entry, row, 64, inward) == (0, wanted[0] - wanted[1])
         seen.add(wanted[1])
     assert len(seen) > 5
 
@@ -283,20 +280,19 @@ def test_a_meet_that_takes_too_many_bins_bounds_nothing(monkeypatch: pytest.Monk
     row = Row((0,), (1.0, 0.0), 1, 0, (1, 64))
     for inward, unknown in ((False, 9), (True, 0)):
         answers = iter([5, None])
-        monkeypatch.setattr(bins, "_number", lambda *_, answers=answers: next(answers))
-        assert bins.recount(flat([[0] * 3] * 3), Entry(2, 2, "bounds"), row, 64, inward) == (0, unknown)
+        monkeypatch.setattr(bins.Bounds, "number", lambda *_, answers=answers: next(answers))
+        assert recount(flat([[0] * 3] * 3), rule(2, 2, "bounds"), row, 64, inward) == (0, unknown)
 
 
 def test_a_count_is_refuted_only_by_what_inward_bins_contradict() -> None:
     answers = {(64, False): (0, 9), (64, True): (3, 5), (128, False): (3, 5)}
 
-    def canned(model: Model, entry: Entry, row: Row, bits: int, inward: bool = False) -> tuple[int, int]:
+    def canned(bits: int, inward: bool) -> tuple[int, int]:
         return answers[bits, inward]
 
-    kind = replace(TAILS, bounds=canned)
-    model, entry = flat([[0]]), Entry(0, 0, "counts")
-    assert kind.check_row(model, entry, Row((0,), (1.0, 0.0), 5, 3)) == 128
+    entry = rule(0, 0, "counts")
+    assert entry.check_row("x=0", 3, 5, canned) == 128
     for most, least in ((4, 3), (5, 4)):
         with pytest.raises(Finding) as caught:
-            kind.check_row(model, entry, Row((0,), (1.0, 0.0), most, least))
+            entry.check_row("x=0", least, most, canned)
         assert caught.value.verdict == "refuted"

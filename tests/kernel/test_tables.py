@@ -12,12 +12,12 @@ from flint import arb, ctx, fmpz
 from certkit.kernel import execution
 from certkit.kernel.execution import Execution
 from certkit.kernel.model import Attention, Model, align
-from certkit.kernel.reader import Entry
 from certkit.kernel.sets import Terms, enclose
 from certkit.kernel.verdict import Finding
 from certkit.kernel.weights import Matrix, Weights, read_weights
 from tests.support.certs import saved
 from tests.support.models import Kind, Sizes, tiny_model
+from tests.support.rows import rule
 
 Rows = list[list[Fraction]]
 
@@ -190,7 +190,7 @@ def test_one_common_exponent() -> None:
 
 
 def test_terms_of_executions_use_the_most_above_and_the_least_below(weights: Weights) -> None:
-    executed, entry = Execution(weights), Entry(1, 2, "sets")
+    executed, entry = Execution(weights), rule(1, 2, "sets")
     view = Terms(executed, entry, 0, 64)
     for sign, bounds in ((1, view.high), (-1, view.low)):
         tokens, places = executed.gains(1, 2, 0, sign)
@@ -253,5 +253,5 @@ def test_every_term_is_finite_with_the_largest_and_the_least_weights(
     for (q, m), x, bits in product(((0, 2), (2, 2), (1, 1)), (0, 1, 2), (64, 4096)):
         weight = Attention(exact, q, m, bits)
         assert all(ball.is_finite() for ball in (*weight.token, *weight.place))
-        view = Terms(exact, Entry(q, m, "sets"), x, bits)
+        view = Terms(exact, rule(q, m, "sets"), x, bits)
         assert all(end.is_finite() for table in (view.high, view.low) for row in table for end in row)

@@ -12,18 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certkit.kernel.audit import decide
-from certkit.kernel.bins import recount
+from certkit.kernel.counting import Entry
 from certkit.kernel.model import Model as KernelModel
-from certkit.kernel.reader import Entry, Row
-from certkit.kernel.tails import tail_bounds
 from certkit.kernel.verdict import Finding
 from certkit.kernel.weights import read_weights
 from certkit.testing import models as shipped
 from proofs.model import Model
 from tests.support.certs import saved, weights_of
 from tests.support.models import Kind, Sizes, tiny_model
-from tests.support.rows import check_row
+from tests.support.rows import Row, check_row, decide, recount, rule, tail_bounds, with_rows
 
 MILD = (Kind.SKILLED, Kind.INTEGER, Kind.TWIN, Kind.NEAR_TWIN)
 SIZES = (Sizes(3, 1), Sizes(2, 4), Sizes(3, 3), Sizes(4, 3), Sizes(5, 2))
@@ -77,7 +74,7 @@ def setup(
     scores = [kernel.token[q][t] + kernel.place[q][p] for t in range(m + 1) for p in range(model.n_ctx)]
     unit = 2.0**-kernel.score_exponent / math.sqrt(kernel.d_head)
     shift = float(int(max(scores)) * unit) + rng.choice([0.0, 0.0, 3.25, -1.5])
-    return kernel, Direct(model, q, m, x, shift), Entry(q, m, "tails", shift=shift), rng, x
+    return kernel, Direct(model, q, m, x, shift), rule(q, m, "tails", shift=shift), rng, x
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +116,7 @@ def test_counts_are_those_of_the_definition_and_enclose_the_truth(
     kind: Kind, sizes: Sizes, seed: int, folder: Path
 ) -> None:
     kernel, direct, entry, rng, x = setup(kind, sizes, seed, folder)
-    entry = entry._replace(kind="counts")
+    entry = with_rows(entry, "counts")
     scale = float(max(abs(v) for row in direct.v for v in row)) or 1.0
     w = scale * rng.uniform(0.001, 2)
     o = w * rng.choice([0.0, 0.02, 0.7, -0.3, 5.0])
@@ -161,7 +158,7 @@ def test_many_bins_at_a_low_precision_refute_nothing(folder: Path) -> None:
     """Few bins of a minute width: with 8 bits their number cannot be told, with 64 it can."""
     model = Model.from_tensors(shipped.tiny_weights(shipped.Kind.GAUSSIAN, shipped.Sizes(2, 2, 2, 2), 2))
     kernel = KernelModel(read_weights(saved(model, folder)))
-    entry = Entry(1, 1, "counts", shift=-3430.0)
+    entry = rule(1, 1, "counts", shift=-3430.0)
     numbers = (2.0602680384740013e-28, 1.2361608230844007e-29)
     row = Row((0,), numbers, 2, 1)
     assert recount(kernel, entry, row, 8) == (0, 2)
@@ -180,7 +177,7 @@ def test_too_many_bins_bound_nothing(folder: Path) -> None:
     assert recount(kernel, entry, row, 256) == (0, (entry.m + 1) ** 2)
     assert recount(kernel, entry, row, 256, inward=True) == ((entry.m + 1) ** 2, 0)
     with pytest.raises(Finding) as caught:
-        check_row(kernel, entry._replace(kind="counts"), row._replace(failing_at_most=1, failing_at_least=1))
+        check_row(kernel, with_rows(entry, "counts"), row._replace(failing_at_most=1, failing_at_least=1))
     assert caught.value.verdict == "undecided"
 
 
@@ -188,7 +185,7 @@ def test_too_many_bins_bound_nothing(folder: Path) -> None:
 def test_absurd_bins_end_quickly(numbers: tuple[float, float], folder: Path) -> None:
     kernel, _, entry, _, x = setup(Kind.SKILLED, Sizes(4, 3), 12, folder)
     row = Row((x,), numbers, 1 << 40, 0)
-    finding = decide(kernel, entry._replace(kind="counts", rows=(row,)), False).finding
+    finding = decide(kernel, with_rows(entry, "counts", row), False).finding
     assert finding is None or finding.verdict in ("refuted", "undecided")
 
 
@@ -200,7 +197,7 @@ def test_absurd_shifts_are_not_accepted_wrongly(kind: str, shift: float, folder:
     certain, _ = direct.failing()
     numbers = (1.0,) if kind == "tails" else (1.0, 0.0)
     row = Row((x,), numbers, certain - 1, 0)
-    outcome = decide(kernel, entry._replace(kind=kind, shift=shift, rows=(row,)), False)
+    outcome = decide(kernel, rule(entry.q, entry.m, kind, shift=shift, rows=(row,)), False)
     assert outcome.finding is not None
 
 
@@ -213,10 +210,10 @@ def test_a_missing_row_must_never_fail(kind: Kind, sizes: Sizes, seed: int, fold
     q = rng.randrange(m + 1) if model.n_ctx > 1 else m
     size = (m + 1) ** (model.n_ctx - 1) - (m ** (model.n_ctx - 1) if q < m else 0)
     rows = tuple(Row((x,), (0.0,), size, 0) for x in range(model.vocab) if x != m)
-    assert decide(kernel, Entry(q, m, "tails", rows=rows), False).finding is None
+    assert decide(kernel, rule(q, m, "tails", rows=rows), False).finding is None
     for row in rows:
         rest = tuple(other for other in rows if other != row)
-        finding = decide(kernel, Entry(q, m, "tails", rows=rest), False).finding
+        finding = decide(kernel, rule(q, m, "tails", rows=rest), False).finding
         failing = Direct(model, q, m, row.outputs[0], 0.0).failing() if kind in MILD else None
         if finding is None:
             assert failing is None or failing[0] == 0

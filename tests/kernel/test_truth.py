@@ -17,15 +17,14 @@ from hypothesis import strategies as st
 
 from certkit.certificate import Box, Cell, SetContent, class_size, full_content, run_tokens, runs_from_tokens
 from certkit.kernel import audit
-from certkit.kernel.audit import decide
 from certkit.kernel.model import Model as KernelModel
-from certkit.kernel.reader import Box as KernelBox
-from certkit.kernel.reader import Cell as KernelCell
-from certkit.kernel.reader import Entry
 from certkit.kernel.weights import read_weights
 from proofs.model import Model
 from tests.support.certs import certificate, document, oracle_of, saved, write
 from tests.support.models import Kind, Sizes, tiny_model
+from tests.support.rows import Box as KernelBox
+from tests.support.rows import Cell as KernelCell
+from tests.support.rows import decide, rule
 
 SIZES = (
     Sizes(1, 1),
@@ -154,7 +153,7 @@ def test_a_set_passes_exactly_if_all_of_it_is_correct(
         ).correct_at_least(model.n_ctx) == len(sequences)
         cells = (KernelCell(member.n, member.allowed),) if isinstance(member, Cell) else ()
         boxes = (KernelBox(member.positions, member.contains_max, ()),) if isinstance(member, Box) else ()
-        outcome = decide(kernel, Entry(q, m, "sets", cells, boxes, 0.0, ()), False)
+        outcome = decide(kernel, rule(q, m, "sets", cells, boxes, 0.0, ()), False)
         if failing(model).isdisjoint(sequences):
             assert outcome.finding is None
             assert outcome.correct == len(sequences)

@@ -18,17 +18,16 @@ from flint import arb, ctx, fmpz
 
 from certkit.certificate import SetContent, full_content
 from certkit.kernel import audit, reader
-from certkit.kernel.audit import Outcome, account, decide
+from certkit.kernel.audit import Outcome, account
 from certkit.kernel.bins import LARGEST, ceiling
-from certkit.kernel.counting import MAX_SETS, Part, check_disjoint
+from certkit.kernel.counting import MAX_SETS, Entry, Part
 from certkit.kernel.model import Model
-from certkit.kernel.reader import Box, Cell, Entry, Row
 from certkit.kernel.sets import Terms, open_members
 from certkit.kernel.verdict import Finding
 from certkit.kernel.weights import Matrix, Weights, read_weights
 from tests.support.certs import certificate, document, saved, write
 from tests.support.models import Kind, Sizes, tiny_model
-from tests.support.rows import read_certificate
+from tests.support.rows import Box, Cell, Row, decide, disjoint, read_certificate, rule
 
 M = 1000
 ROOM = str(Path(reader.__file__).parent)
@@ -54,27 +53,32 @@ def steps(work: Callable[[], object]) -> int:
 
 def entry(**fields: Any) -> Entry:
     kind = "sets" if "cells" in fields or "boxes" in fields else "bounds"
-    return Entry(M, M, fields.pop("kind", kind), **fields)
+    made: Entry = rule(M, M, fields.pop("kind", kind), **fields)
+    return made
 
 
 def _cells(n: int) -> Entry:
     return entry(cells=tuple(Cell(1, (2 * i % M, 2 * i % M)) for i in range(n)))
 
 
-def _boxes(n: int) -> Entry:
+def _layers(n: int) -> tuple[Box, ...]:
     """Disjoint in the last position alone; everywhere else all of them meet."""
-    return entry(boxes=tuple(Box(((0, 9), (0, 9), (0, 9), (i, i)), False, ()) for i in range(n)))
+    return tuple(Box(((0, 9), (0, 9), (0, 9), (i, i)), False, ()) for i in range(n))
+
+
+def _boxes(n: int) -> Entry:
+    return entry(boxes=_layers(n))
 
 
 def _mixed(n: int) -> Entry:
     cells = tuple(Cell(2, (500 + i % 100, 500 + i % 100)) for i in range(n // 2))
-    return entry(cells=cells, boxes=_boxes(n - n // 2).boxes)
+    return entry(cells=cells, boxes=_layers(n - n // 2))
 
 
 def _boxes_asking(n: int) -> Entry:
     """The first meets all others in every position, but asks for an m, which they have nowhere."""
     asking = Box(((0, 9), (0, 9), (0, 9), (0, n, M, M)), True, ())
-    return entry(boxes=(asking, *_boxes(n).boxes))
+    return entry(boxes=(asking, *_layers(n)))
 
 
 def _exceptions(n: int) -> Entry:
@@ -112,7 +116,7 @@ def test_checking_twice_the_content_takes_twice_the_steps(made: Callable[[int], 
 @pytest.mark.parametrize("made", [_cells, _boxes, _boxes_asking, _mixed])
 def test_sets_are_compared_in_pairs_and_limited(made: Callable[[int], Entry]) -> None:
     """Some steps for each pair and position, whatever the sets hold."""
-    once, twice = (steps(lambda n=n: check_disjoint(made(n), 5)) for n in (50, 100))
+    once, twice = (steps(lambda n=n: disjoint(made(n), 5)) for n in (50, 100))
     assert 2 * once < twice < 4.1 * once < 4.1 * 50**2 * 30
     with pytest.raises(Finding, match="more than 4096 sets") as caught:
         account(made(MAX_SETS + 1), 5, M + 1)
@@ -121,12 +125,12 @@ def test_sets_are_compared_in_pairs_and_limited(made: Callable[[int], Entry]) ->
 
 def test_many_boxes_that_all_meet_but_in_the_last_position() -> None:
     many = tuple(Box(((0, 300),) * 3 + ((i, i),), False, ()) for i in range(301))
-    check_disjoint(entry(boxes=many), 5)
+    disjoint(entry(boxes=many), 5)
     for last, asks in (((70, 70), False), ((299, 300), False), ((5, 5, M, M), True)):
         one = Box(((0, 0), (0, 0), (M, M) if asks else (0, 0), last), asks, ())
         overlapping = (*many[:-1], Box(((0, 300),) * 2 + ((0, M), (5, 5)), False, ())) if asks else many
         with pytest.raises(Finding) as caught:
-            check_disjoint(entry(boxes=(*overlapping, one)), 5)
+            disjoint(entry(boxes=(*overlapping, one)), 5)
         assert caught.value.rule == "overlap"
 
 
@@ -145,7 +149,7 @@ def flat_model(vocab: int, k: int, wrong: int) -> Model:
 
 def test_a_search_takes_steps_in_proportion_to_what_it_finds() -> None:
     """Few of 20^6 members fail, those with tokens below `wrong` alone: the others cost nothing."""
-    whole, query = Part("box", (), ((1 << 20) - 1,) * 6, 0, 6), Entry(0, 19, "sets")
+    whole, query = Part("box", (), ((1 << 20) - 1,) * 6, 0, 6), rule(0, 19, "sets")
     for wrong in (1, 2, 3):
         view, found = Terms(flat_model(20, 7, wrong), query, 0, 64), []
         worked = steps(lambda view=view, found=found: found.extend(open_members(view, query, whole)))
@@ -160,7 +164,7 @@ def test_sums_that_lose_digits_make_no_dead_ends() -> None:
     model.evou, model.eupu = [[fmpz(0)] * 2] * 2, [[fmpz(0)] * 2] * 2
     places = [2**64, *[0] * (k - 4), -(2**63), -(2**63) - 1, 0]
     model.pvou = [list(map(fmpz, places)), [fmpz(0)] * k]
-    whole = Entry(1, 1, "sets", (), (Box(((0, 1),) * (k - 1), False, ()),))
+    whole = rule(1, 1, "sets", (), (Box(((0, 1),) * (k - 1), False, ()),))
     outcomes: list[Outcome] = []
     assert steps(lambda: outcomes.append(decide(model, whole, False))) < 50_000
     assert outcomes == [Outcome(2 ** (k - 1), 128, None)]
@@ -170,7 +174,7 @@ def test_a_cell_takes_steps_in_proportion_to_its_positions_squared() -> None:
     worked = []
     for k in (20, 40, 80):
         model = flat_model(4, k, 0)
-        cell = entry(cells=(Cell(k // 2, (0, 1)),))._replace(q=3, m=3)
+        cell = rule(3, 3, "sets", (Cell(k // 2, (0, 1)),))
         worked.append(steps(lambda model=model, cell=cell: decide(model, cell, False)))
     assert worked[2] < 4.5 * worked[1] < 4.5**2 * worked[0]
 
@@ -178,7 +182,7 @@ def test_a_cell_takes_steps_in_proportion_to_its_positions_squared() -> None:
 def test_many_positions() -> None:
     """2^2000 sequences in one class."""
     model = flat_model(2, 2000, 0)
-    whole = Entry(1, 1, "sets", (), (Box(((0, 1),) * 1999, False, ()),))
+    whole = rule(1, 1, "sets", (), (Box(((0, 1),) * 1999, False, ()),))
     account(whole, 2000, 2)
     outcome = decide(model, whole, False)
     assert outcome.finding is None
@@ -255,5 +259,5 @@ def test_numbers_beyond_all_proportion_are_not_written_out() -> None:
 def test_absurd_numbers_in_rows_end_at_once(shift: float, numbers: tuple[float, ...], tmp_path: Path) -> None:
     model = Model(read_weights(saved(tiny_model(Kind.SKILLED, Sizes(4, 3), 1), tmp_path)))
     rows = tuple(Row((x,), numbers, 0, 0) for x in range(3))
-    absurd = Entry(3, 3, "tails" if len(numbers) == 1 else "bounds", shift=shift, rows=rows)
+    absurd = rule(3, 3, "tails" if len(numbers) == 1 else "bounds", shift=shift, rows=rows)
     assert steps(lambda: decide(model, absurd, False)) < 20_000

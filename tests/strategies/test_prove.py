@@ -103,7 +103,7 @@ class WrongTask(Cubic):
         return CertifiedSet(model.n_ctx + 1, model.vocab, ())
 
 
-def test_content_of_another_task_is_refused() -> None:
+def test_rule_another_task_is_refused() -> None:
     with pytest.raises(StrategyError, match="certified k=4, vocab=5; the model has k=3"):
         run_verify(WrongTask(), MODEL, NoWitness(), Workspace(MODEL))
 

@@ -12,16 +12,14 @@ import mpmath
 from flint import arb
 
 from certkit.failing import MAX_LEVELS, PoolContent, round_up_32
-from certkit.kernel.audit import decide
 from certkit.kernel.model import Model as KernelModel
-from certkit.kernel.pools import pool_bounds
-from certkit.kernel.reader import Entry, Row
 from certkit.kernel.verdict import Finding
 from certkit.kernel.weights import read_weights
 from certkit.runs import runs_from_tokens
 from proofs.model import Model
 from tests.support.certs import saved, weights_of
 from tests.support.models import Kind, Sizes, tiny_model
+from tests.support.rows import Row, decide, pool_bounds, rule, with_rows
 
 MILD = (Kind.SKILLED, Kind.INTEGER, Kind.TWIN, Kind.NEAR_TWIN)
 SIZES = (
@@ -152,7 +150,7 @@ class Case:
         m = rng.randrange(model.vocab)
         q = rng.choice([m, rng.randrange(m + 1)]) if model.n_ctx > 1 else m
         shift = top_score(self.kernel, q, m) + rng.choice([0.0, 0.0, 3.25, -1.5])
-        self.entry = Entry(q, m, "pool", shift=shift)
+        self.entry, self.shift = rule(q, m, "pool", shift=shift), shift
         self.definition = Definition(model, q, m, shift)
 
     def light_sets(self) -> list[Members]:
@@ -173,7 +171,7 @@ class Case:
         return Row((), (multiplier,), most, 0, light=runs_from_tokens(light), levels=levels)
 
     def judged(self, row: Row) -> Finding | None:
-        return decide(self.kernel, self.entry._replace(rows=(row,)), False).finding
+        return decide(self.kernel, with_rows(self.entry, "pool", row), False).finding
 
 
 def pools(model: Model, levels: int = 3) -> list[PoolContent]:
@@ -186,7 +184,7 @@ def pools(model: Model, levels: int = 3) -> list[PoolContent]:
         bounds = {}
         for multiplier in (2.0**-i for i in range(12)):
             row = Row((), (multiplier,), 0, 0, light=light, levels=levels)
-            floor = pool_bounds(kernel, Entry(q, m, "pool", shift=shift), row, 256)[1].floor().unique_fmpz()
+            floor = pool_bounds(kernel, rule(q, m, "pool", shift=shift), row, 256)[1].floor().unique_fmpz()
             if floor is not None:
                 bounds[round_up_32(int(floor))] = multiplier
         best = min(bounds)
