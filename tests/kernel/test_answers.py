@@ -80,6 +80,14 @@ def test_a_sample_says_how_long_all_would_take(
     assert found.where == f"this is no verification; all would take about {seconds} seconds"
 
 
+def test_a_sample_that_finds_something_tells_what(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, false = tiny_model(Kind.SKILLED, Sizes(3, 2), 1), Finding("refuted", "cell", "there", (1, 0))
+    monkeypatch.setattr(AUDIT, "decide", lambda *_: Outcome(0, 64, false))
+    path = write(encode(certificate(model, whole_content(model))), tmp_path)
+    found = audit(path, saved(model, tmp_path), 2)
+    assert (found.verdict, found.rule, found.where, found.sampled) == ("refuted", "cell", "there", (2, 6))
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_an_audit_tells_after_each_class_how_far_it_is(jobs: int, tmp_path: Path) -> None:
     model, told = tiny_model(Kind.SKILLED, Sizes(3, 2), 1), list[tuple[int, int]]()

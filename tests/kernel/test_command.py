@@ -220,6 +220,8 @@ def test_options_are_passed_on_and_positive(
         _, lines = run(capsys, *options, files["good"], files["model"])
         assert lines[0] == f"path            {files['good']}"
         assert asked.pop() == (files["good"], files["model"], sample, jobs, None)
+    main([files["good"], files["model"]], progress := lambda *_: None)
+    assert asked.pop() == (files["good"], files["model"], None, 1, progress)
     printed: list[bool] = []
     monkeypatch.setattr(command, "print", lambda *_, flush=False: printed.append(flush), raising=False)
     main([files["good"], files["more"], files["model"]])

@@ -126,8 +126,12 @@ def test_no_row_is_about_a_token_below_0(kind: str) -> None:
 def test_bounds_come_in_any_order_and_other_rows_do_not() -> None:
     rows = tuple(Row((x,), (0.5, 0.0), 1, 0) for x in (2, 0, 3, 1))
     account(rule(4, 4, "bounds", rows=rows), 3, 5)
-    with pytest.raises(Finding, match="out of order"):
-        account(rule(4, 4, "counts", rows=rows), 3, 5)
+    for falling in (rows, rows[:2], rows[2:], rows[:1] * 2):
+        with pytest.raises(Finding, match=f"x={falling[1].outputs[0]} is m, no token, out of order"):
+            account(rule(4, 4, "counts", rows=falling), 3, 5)
+    assert account(rule(4, 4, "counts", rows=rows[1:3]), 3, 5) == (25 - 2, 0)
+    for kind in ("counts", "bounds"):
+        assert account(rule(4, 4, kind), 3, 5) == (25, 0)
 
 
 def test_with_one_position_the_query_is_the_maximum() -> None:

@@ -73,9 +73,10 @@ def test_missing_rows_tell_the_precision_they_needed() -> None:
     assert decide(model, rule(2, 2, "counts", shift=0.25, rows=(row,)), False) == Outcome(9, 256, None)
 
 
+@pytest.mark.parametrize("upper", [True, False])
 @pytest.mark.parametrize("content", [("sets", (), (Box(((0, 0), (0, 0)), False, ()),)), ("tails",)])
-def test_where_there_is_one_token_it_is_right(content: tuple[Any, ...]) -> None:
-    assert decide(flat([[0]]), rule(0, 0, *content), True) == Outcome(1, 64, None)
+def test_where_there_is_one_token_it_is_right(content: tuple[Any, ...], upper: bool) -> None:
+    assert decide(flat([[0]]), rule(0, 0, *content), upper) == Outcome(1, 64, None)
 
 
 @pytest.mark.parametrize("part", [Cell(1, (1, 1)), Box(((2, 2), (1, 1)), False, ())])
@@ -186,6 +187,21 @@ def test_a_tail_needs_the_digits_of_its_count(monkeypatch: pytest.MonkeyPatch) -
         check_row(model, entry, Row((0,), multiplier, exact, 0))
     assert (caught.value.verdict, caught.value.rule) == ("undecided", "tails")
     assert caught.value.where == f"q=2 m=2: x=0 failing between 0 and {exact}, with 64 bits"
+
+
+@pytest.mark.parametrize(
+    ("kind", "row", "named"),
+    [
+        ("tails", Row((0,), (0.0,), 4), "x=0"),
+        ("pool", Row((), (0.0,), 4), "x=any"),
+        ("counts", Row((0,), (1.0, 0.0), 4), "x=0"),
+        ("bounds", Row((0, 1), (1.0, 0.0), 4), "x=0,1"),
+    ],
+)
+def test_a_row_that_is_false_is_named(kind: str, row: Row, named: str) -> None:
+    found = finding_of(flat(WRONG), rule(0, 2, kind, rows=(row,)))
+    assert (found.verdict, found.rule) == ("refuted", kind)
+    assert found.where.startswith(f"q=0 m=2: {named} failing between 0 and 4, recounted 0 to ")
 
 
 def test_a_tail_that_is_a_whole_number_is_not_below_itself() -> None:
