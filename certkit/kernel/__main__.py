@@ -60,7 +60,7 @@ def _last_line(verdicts: list[Verdict]) -> str:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except OSError as error:  # the answer cannot be written; Python's own exit code would say "refuted"
+    except (OSError, KeyboardInterrupt) as error:  # no answer; Python's own exit code could say "refuted"
         with suppress(OSError):
-            print(f"certkit audit: {error}", file=sys.stderr)
-        os._exit(4)
+            print(f"certkit audit: {str(error) or 'interrupted'}", file=sys.stderr)
+        os._exit(4 if isinstance(error, OSError) else 130)

@@ -106,3 +106,42 @@ def test_a_path_in_another_alphabet_is_printed(
     lines = capsys.readouterr().out.splitlines()
     assert "path            \\udcff.cert" in lines
     assert "where           \\udcff.cert: No such file or directory" in lines
+
+
+def test_python_dash_m_interrupted_says_one_line(files: tuple[str, str], tmp_path: Path) -> None:
+    os.mkfifo(fifo := tmp_path / "fifo")
+    command = [sys.executable, "-m", "certkit.kernel", str(fifo), files[1]]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        writer = os.open(fifo, os.O_WRONLY)  # returns when the auditor has begun to read
+        process.send_signal(signal.SIGINT)
+        printed = process.communicate()
+        os.close(writer)
+    assert (process.returncode, printed) == (130, ("", "certkit audit: interrupted\n"))
+
+
+SLEEPERS = """
+import time
+from certkit.kernel.work import spread
+
+def sleep(number):
+    print("asleep", flush=True)
+    time.sleep(600)
+
+try:
+    list(spread(sleep, [1, 2], 2))
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+def test_processes_that_are_interrupted_together_are_quiet(tmp_path: Path) -> None:
+    """As by Ctrl-C, which a terminal sends to all of them: the first one speaks."""
+    (script := tmp_path / "sleepers.py").write_text(SLEEPERS)
+    command = [sys.executable, str(script)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, text=True, start_new_session=True) as process:
+        assert process.stdout is not None
+        assert [process.stdout.readline() for _ in range(2)] == ["asleep\n"] * 2
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.communicate(timeout=60) == ("interrupted\n", "")
+    assert process.returncode == 0
