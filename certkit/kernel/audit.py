@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from certkit.kernel.counting import Entry
 from certkit.kernel.model import Model
 from certkit.kernel.reader import Statement, read_certificate, refuse, shaped
+from certkit.kernel.sets import Sets
 from certkit.kernel.verdict import PRECISIONS, Finding, Verdict
 from certkit.kernel.weights import read_weights
 
@@ -144,6 +145,11 @@ def decide(model: Model, upper: bool, claim: tuple[Entry, int]) -> Outcome:
     """Decide the content of one class, its exceptions too if the claim has an upper end."""
     entry, certified = claim
     try:
-        return Outcome(certified, entry.check(model, upper), None)
+        bits = entry.check(model)
+        if upper and isinstance(entry, Sets):
+            from certkit.kernel.exceptions import check_exceptions
+
+            bits = max(bits, check_exceptions(model, entry))
+        return Outcome(certified, bits, None)
     except Finding as finding:
         return Outcome(0, PRECISIONS[0], finding)

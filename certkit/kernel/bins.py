@@ -77,7 +77,7 @@ class Bounds(Rows):
             covered.update(row.outputs)
         return self.left(k, sum(row.most for row in rows)), max((row.least for row in rows), default=0)
 
-    def check(self, model: Model, upper: bool) -> int:
+    def check(self, model: Model) -> int:
         """Raise a `Finding` unless the rows say what is true; return the precision that was needed."""
         rows, rest = self.rows(), {*range(model.vocab)} - {self.m}
         rest.difference_update(*(row.outputs for row in rows))

@@ -36,11 +36,8 @@ class Entry(ABC):
         """
 
     @abstractmethod
-    def check(self, model: Model, upper: bool) -> int:
-        """Raise a `Finding` unless the content is true, and return the precision that was needed.
-
-        What it says of failing sequences counts if the claim has an upper end.
-        """
+    def check(self, model: Model) -> int:
+        """Raise a `Finding` unless the content is true; return the precision that was needed."""
 
     def need(self, condition: bool, *where: object, rule: str = "range") -> None:
         """Raise a `Finding` that refutes the content unless the condition holds."""

@@ -35,7 +35,7 @@ class Pool(Rows):
         self.read_tokens(self.content["light"], self.m - 1)
         return self.left(k, most), 0
 
-    def check(self, model: Model, upper: bool) -> int:
+    def check(self, model: Model) -> int:
         """Raise a `Finding` unless no more sequences fail; return the precision that was needed."""
         return self.check_row("x=any", 0, self.content["failing_at_most"], partial(self.bounds, model))
 

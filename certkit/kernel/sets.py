@@ -157,15 +157,10 @@ class Sets(Entry):
         exceptions = sum(len(part.exceptions) for part in parts)
         return sum(size(part, self.m) for part in parts) - exceptions, exceptions
 
-    def check(self, model: Model, upper: bool) -> int:
-        """Raise a `Finding` unless all members are correct, and the exceptions are not if `upper`."""
+    def check(self, model: Model) -> int:
+        """Raise a `Finding` unless all members but exceptions are correct; return the precision needed."""
         parts, others = read_parts(self, model.k), [x for x in range(model.vocab) if x != self.m]
-        bits = [check_token(model, self, parts, x) for x in others]
-        if upper:
-            from certkit.kernel.exceptions import check_exceptions
-
-            bits.append(check_exceptions(model, self))
-        return max(bits, default=PRECISIONS[0])
+        return max((check_token(model, self, parts, x) for x in others), default=PRECISIONS[0])
 
 
 _BOX = {"positions": [[int]], "contains_max": bool, "exceptions": [[int]]}

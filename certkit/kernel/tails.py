@@ -104,7 +104,7 @@ class Tails(Rows):
             last = x
         return self.left(k, sum(most for *_, most in self.content["rows"])), 0
 
-    def check(self, model: Model, upper: bool) -> int:
+    def check(self, model: Model) -> int:
         """Raise a `Finding` unless no more sequences fail; return the precision that was needed."""
         needed, rest = PRECISIONS[0], {*range(model.vocab)} - {self.m}
         for x, multiplier, most in self.content["rows"]:
