@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -108,13 +110,25 @@ def test_a_path_in_another_alphabet_is_printed(
     assert "where           \\udcff.cert: No such file or directory" in lines
 
 
+@contextmanager
+def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A process in a session of its own that SIGINT interrupts, also where a shell has us ignore it."""
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    pipe, command = subprocess.PIPE, [sys.executable, *arguments]
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as process:
+        signal.signal(signal.SIGINT, handler)
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def test_python_dash_m_interrupted_says_one_line(files: tuple[str, str], tmp_path: Path) -> None:
     os.mkfifo(fifo := tmp_path / "fifo")
-    command = [sys.executable, "-m", "certkit.kernel", str(fifo), files[1]]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with running("-m", "certkit.kernel", str(fifo), files[1]) as process:
         writer = os.open(fifo, os.O_WRONLY)  # returns when the auditor has begun to read
         process.send_signal(signal.SIGINT)
-        printed = process.communicate()
+        printed = process.communicate(timeout=60)
         os.close(writer)
     assert (process.returncode, printed) == (130, ("", "certkit audit: interrupted\n"))
 
@@ -137,9 +151,7 @@ except KeyboardInterrupt:
 def test_processes_that_are_interrupted_together_are_quiet(tmp_path: Path) -> None:
     """As by Ctrl-C, which a terminal sends to all of them: the first one speaks."""
     (script := tmp_path / "sleepers.py").write_text(SLEEPERS)
-    command = [sys.executable, str(script)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, **pipes, text=True, start_new_session=True) as process:
+    with running(str(script)) as process:
         assert process.stdout is not None
         assert [process.stdout.readline() for _ in range(2)] == ["asleep\n"] * 2
         os.killpg(process.pid, signal.SIGINT)
