@@ -134,11 +134,12 @@ def test_python_dash_m_interrupted_says_one_line(files: tuple[str, str], tmp_pat
 
 
 SLEEPERS = """
+import os
 import time
 from certkit.kernel.work import spread
 
 def sleep(number):
-    print("asleep", flush=True)
+    os.write(1, b"asleep\\n")  # at once, unlike print
     time.sleep(600)
 
 try:
