@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from functools import lru_cache
-from itertools import product
+from itertools import combinations_with_replacement, product
 from pathlib import Path
 
 import pytest
@@ -122,6 +122,19 @@ def random_set(rng: random.Random, model: Model, q: int, m: int) -> Cell | Box:
     return Box(tuple(positions), contains_max)
 
 
+def disjoint_sets(rng: random.Random, model: Model, q: int, m: int) -> list[Cell | Box]:
+    """One to four random sets of a class, none with a sequence of another."""
+    found: list[Cell | Box] = []
+    seen: set[tuple[int, ...]] = set()
+    for _ in range(rng.randint(1, 4)):
+        member = random_set(rng, model, q, m)
+        sequences = sequences_of(member, q, m, model.n_ctx)
+        if seen.isdisjoint(sequences):
+            found.append(member)
+            seen.update(sequences)
+    return found
+
+
 def sequences_of(member: Cell | Box, q: int, m: int, k: int) -> list[tuple[int, ...]]:
     """The member sequences, straight from the definition."""
     if isinstance(member, Box):
@@ -137,7 +150,7 @@ def sequences_of(member: Cell | Box, q: int, m: int, k: int) -> list[tuple[int, 
 
 @given(kind=st.sampled_from(Kind), sizes=st.sampled_from(SIZES[3:]), seed=st.integers(0, 10**6))
 @example(kind=Kind.HUGE, sizes=Sizes(2, 4), seed=502143)  # a cell whose m is lighter by 10^5 bits
-def test_a_set_passes_exactly_if_all_of_it_is_correct(
+def test_sets_pass_exactly_if_all_of_each_is_correct(
     kind: Kind, sizes: Sizes, seed: int, folder: Path
 ) -> None:
     rng = random.Random(seed)
@@ -146,14 +159,13 @@ def test_a_set_passes_exactly_if_all_of_it_is_correct(
     for _ in range(12):
         m = rng.randrange(model.vocab)
         q = rng.randrange(m + 1)
-        member = random_set(rng, model, q, m)
-        sequences = sequences_of(member, q, m, model.n_ctx)
-        assert SetContent(
-            q, m, (member,) if isinstance(member, Cell) else (), (member,) if isinstance(member, Box) else ()
-        ).correct_at_least(model.n_ctx) == len(sequences)
-        cells = (KernelCell(member.n, member.allowed),) if isinstance(member, Cell) else ()
-        boxes = (KernelBox(member.positions, member.contains_max, ()),) if isinstance(member, Box) else ()
-        outcome = decide(kernel, rule(q, m, "sets", cells, boxes, 0.0, ()), False)
+        found = disjoint_sets(rng, model, q, m)
+        cells, boxes = (tuple(s for s in found if isinstance(s, kind)) for kind in (Cell, Box))
+        sequences = [s for member in found for s in sequences_of(member, q, m, model.n_ctx)]
+        assert SetContent(q, m, cells, boxes).correct_at_least(model.n_ctx) == len(sequences)
+        kernel_cells = tuple(KernelCell(cell.n, cell.allowed) for cell in cells)
+        kernel_boxes = tuple(KernelBox(box.positions, box.contains_max, ()) for box in boxes)
+        outcome = decide(kernel, rule(q, m, "sets", kernel_cells, kernel_boxes), False)
         if failing(model).isdisjoint(sequences):
             assert outcome.finding is None
             assert outcome.correct == len(sequences)
@@ -162,6 +174,28 @@ def test_a_set_passes_exactly_if_all_of_it_is_correct(
             assert outcome.finding.verdict == "refuted"
             assert outcome.finding.counterexample in failing(model)
             assert outcome.finding.counterexample in sequences
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_the_one_false_set_is_found_wherever_it_stands(kind: Kind, folder: Path) -> None:
+    """Each right sequence of a class is a box of its own, and a wrong one comes first, last, or between."""
+    model = tiny_model(kind, Sizes(4, 3), 1)
+    kernel = KernelModel(read_weights(saved(model, folder)))
+    for q, m in combinations_with_replacement(range(4), 2):
+        members = [(*s, q) for s in product(range(m + 1), repeat=2) if max(*s, q) == m]
+        right = [single(s) for s in members if s not in failing(model)]
+        assert decide(kernel, rule(q, m, "sets", (), tuple(right)), False).correct == len(right)
+        for wrong in failing(model).intersection(members):
+            for place in {0, len(right) // 2, len(right)}:
+                boxes = (*right[:place], single(wrong), *right[place:])
+                finding = decide(kernel, rule(q, m, "sets", (), boxes), False).finding
+                assert finding is not None
+                assert (finding.verdict, finding.counterexample) == ("refuted", wrong)
+
+
+def single(sequence: tuple[int, ...]) -> KernelBox:
+    """The box of one sequence."""
+    return KernelBox(tuple((t, t) for t in sequence[:-1]), False, ())
 
 
 def test_an_exception_listed_twice_is_refused_for_one_position(tmp_path: Path) -> None:
